@@ -1,0 +1,157 @@
+/**
+ * What latchkey needs from the world around it. `node/` and `stores/` implement these, `node.ts` wires them;
+ * tests pass their own. Times are milliseconds unless a name says `seconds`.
+ */
+import type { EventListener } from './events.ts'
+
+/** The WHATWG `fetch`, as every HTTP client of JavaScript offers it. */
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+
+export interface Clock {
+  /** Milliseconds since 1970: for what is stored (`expires_at`). */
+  now(): number
+  /** Milliseconds since some moment, never jumping: for durations. */
+  monotonic(): number
+  /** Calls back once; the returned function cancels. A waiting timer does not keep the process alive with `unref`. */
+  setTimer(callback: () => void, delay: number, options?: { unref?: boolean }): () => void
+}
+
+export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject
+export interface JsonObject {
+  [member: string]: JsonValue | undefined
+}
+
+/**
+ * The name of one stored record. `identity` is everything that must be equal for the record to be ours; a store
+ * compares all of it (the file store by the members of the record, others by a digest of it).
+ */
+export interface CredentialKey {
+  readonly kind: 'tokens' | 'registrations'
+  /** `server_domain` of the configured URL: lower-case host, `_port` when not the default, IPv6 with `-`. */
+  readonly serverDomain: string
+  readonly account: string | null
+  /** tokens: `server_url`, `configured_client_id`. registrations: `issuer`, `redirect_uri`. */
+  readonly identity: Readonly<Record<string, string | null>>
+}
+
+/** A record as it is stored: JSON that repeats the members of its key's `identity`. */
+export interface StoredRecord {
+  readonly key: CredentialKey
+  readonly record: JsonObject
+  /** Changes with every write; opaque. */
+  readonly revision: string
+}
+
+/** A held lock. Nothing in it expires by the wall clock. */
+export interface Lease {
+  /** False once somebody else took over because this process stood still for too long. */
+  isHeld(): Promise<boolean>
+  release(): Promise<void>
+}
+
+/**
+ * Where credentials rest. Every method is atomic and safe against other processes.
+ * Throws {@link StoreFailedError} (`store_failed`) when the medium fails.
+ */
+export interface CredentialStore {
+  /** `file`, `memory`, …: shown by `status`. */
+  readonly kind: string
+  read(key: CredentialKey): Promise<StoredRecord | undefined>
+  /**
+   * Writes a whole record. `ifRevision` makes it a compare-and-swap: `null` means "only if there is none".
+   * Throws `store_conflict` when the stored revision is another one.
+   */
+  write(
+    key: CredentialKey,
+    record: JsonObject,
+    options?: { ifRevision?: string | null },
+  ): Promise<StoredRecord>
+  /** Deletes the record; with `ifRevision` only that revision (else `store_conflict`). Absent is fine. */
+  delete(key: CredentialKey, options?: { ifRevision?: string }): Promise<void>
+  /** Every readable record of a kind, narrowed by domain and account where given. */
+  list(filter: {
+    kind: CredentialKey['kind']
+    serverDomain?: string
+    account?: string | null
+  }): Promise<StoredRecord[]>
+  /** Waits for the exclusive right to change what belongs to this key. */
+  lock(key: CredentialKey, options?: { signal?: AbortSignal }): Promise<Lease>
+  /** Where the record is, in words a person can use: a path, a database key. */
+  locate(key: CredentialKey): string
+}
+
+/** Opens a URL for the person. Rejects when no browser could be started. */
+export interface UserAgent {
+  open(url: string): Promise<void>
+}
+
+/** What {@link RedirectReceiver.listen} needs to choose an address. */
+export interface RedirectAddress {
+  /** `localhost` listens on 127.0.0.1 and ::1; a literal only on itself. */
+  readonly host: 'localhost' | '127.0.0.1' | '[::1]'
+  readonly port: number
+  /** `/callback` */
+  readonly path: string
+  /** Ports to try when `port` is taken; `'any'` lets the system choose. Empty: fail at once (`port_in_use`). */
+  readonly alternatives: readonly (number | 'any')[]
+}
+
+/** Takes authorization responses on the loopback interface (RFC 8252 §7.3). One listener per port and process. */
+export interface RedirectReceiver {
+  /** Binds. Throws `port_in_use`, naming port and holder. */
+  listen(address: RedirectAddress): Promise<RedirectListener>
+}
+
+/** One sign-in's share of a loopback listener. `close` frees the port when nobody else uses it. */
+export interface RedirectListener {
+  /** Byte for byte what goes into registration, authorization and token request. */
+  readonly redirectUri: string
+  readonly port: number
+  /** Starts to wait for the authorization response that carries `state`. */
+  expect(request: ExpectedRedirect): PendingRedirect
+  close(): Promise<void>
+}
+
+export interface ExpectedRedirect {
+  readonly state: string
+  /** Where the start URL leads: the whole authorization URL. */
+  readonly authorizationUrl: string
+  /** For the pages: who asks and who is asked. */
+  readonly serverName: string
+  readonly authorizationHost: string
+}
+
+export interface PendingRedirect {
+  /** Short one-time loopback URL that leads to the authorization URL, so that argv shows nothing of it. */
+  readonly startUrl: string
+  /** The parameters of the first callback that carried `state`. Its HTTP answer is held until `finish`. */
+  readonly response: Promise<URLSearchParams>
+  /** Answers the held callback with a page, and every later one with the same. Call exactly once. */
+  finish(outcome: RedirectOutcome): void
+}
+
+/** What the callback page tells the person. */
+export type RedirectOutcome =
+  | { readonly kind: 'success' }
+  | {
+      readonly kind: 'error'
+      readonly title?: string
+      readonly message: string
+      readonly remedy?: string
+      readonly code?: string
+    }
+  | { readonly kind: 'cancelled'; readonly message?: string }
+  | { readonly kind: 'expired' }
+
+/** Everything concrete, gathered in one place (`node.ts` for Node, `index.ts` elsewhere). */
+export interface Platform {
+  readonly fetch: Fetch
+  readonly clock: Clock
+  readonly store: CredentialStore
+  readonly redirectReceiver?: RedirectReceiver
+  readonly userAgent?: UserAgent
+  /** Whether a person can be expected in front of this process (stderr is a terminal). */
+  readonly attended: boolean
+  /** Attached when `LATCHKEY_DEBUG=1` or `debug: true`. */
+  readonly debugListener?: EventListener
+}
