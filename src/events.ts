@@ -172,7 +172,6 @@ export interface Warning extends Partial<OfServer> {
     | 'no_refresh_token'
     | 'record_does_not_fit'
     | 'not_revoked'
-    | 'pkce_assumed'
   message: string
 }
 

@@ -2,7 +2,7 @@
  * What latchkey needs from the world around it. `node/` and `stores/` implement these, `node.ts` wires them;
  * tests pass their own. Times are milliseconds unless a name says `seconds`.
  */
-import type { EventListener } from './events.ts'
+import type { EventListener, Stage } from './events.ts'
 
 /** The WHATWG `fetch`, as every HTTP client of JavaScript offers it. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
@@ -143,15 +143,29 @@ export type RedirectOutcome =
   | { readonly kind: 'cancelled'; readonly message?: string }
   | { readonly kind: 'expired' }
 
+/** The network as one configured server may use it. */
+export interface ServerNetwork {
+  /**
+   * The `fetch` of a stage. `mcp` is one plain exchange; every other stage judges URLs and redirect hops, limits time
+   * and tries again. All tell of every exchange. Throws `network_failed`, `url_refused`.
+   */
+  readonly fetch: (stage: Stage) => Fetch
+  /** Throws `url_refused` when a URL that a server chose may not be used for `purpose`. */
+  readonly judgeUrl: (url: string, purpose: string) => URL
+}
+
 /** Everything concrete, gathered in one place (`node.ts` for Node, `index.ts` elsewhere). */
 export interface Platform {
   readonly fetch: Fetch
   readonly clock: Clock
-  readonly store: CredentialStore
+  /** The platform's own store; `emit` hears its warnings. */
+  readonly createStore: (emit: EventListener) => CredentialStore
   readonly redirectReceiver?: RedirectReceiver
   readonly userAgent?: UserAgent
   /** Whether a person can be expected in front of this process (stderr is a terminal). */
   readonly attended: boolean
-  /** Attached when `LATCHKEY_DEBUG=1` or `debug: true`. */
-  readonly debugListener?: EventListener
+  /** `LATCHKEY_DEBUG=1`. */
+  readonly debug: boolean
+  /** Writes events where a developer looks. */
+  readonly debugListener: EventListener
 }

@@ -25,6 +25,11 @@ export abstract class LatchkeyError extends Error {
     this.remedy = remedy
   }
 
+  /** The MCP SDK wraps whatever its version probe throws, except what carries this mark: ours must arrive as it is. */
+  get [Symbol.for('mcp.authSeamEscape')](): true {
+    return true
+  }
+
   /** The data of the error without stack and cause, for `--json` and logs. */
   toJSON(): Record<string, unknown> {
     const {

@@ -1,4 +1,6 @@
 /** What a validated configuration says, in the form the other rooms use. Wire data keeps its wire spelling. */
+import type { LatchkeyError } from './errors/index.ts'
+import type { Warning } from './events.ts'
 
 /** Settings of the OAuth method, all optional. */
 export interface OAuthSettings {
@@ -66,6 +68,8 @@ export interface HttpServerDefinition {
   readonly disabled: boolean
   /** Milliseconds for one MCP request; the SDK's default where absent. */
   readonly timeout?: number
+  /** Keys we do not know, as they were written: never expanded, never acted on. They may hold secrets. */
+  readonly unknownKeys?: Readonly<Record<string, unknown>>
 }
 
 export interface StdioServerDefinition {
@@ -77,7 +81,25 @@ export interface StdioServerDefinition {
   readonly envFile?: string
   readonly cwd?: string
   readonly disabled: boolean
+  /** Milliseconds for one MCP request; the SDK's default where absent. */
   readonly timeout?: number
+  readonly unknownKeys?: Readonly<Record<string, unknown>>
 }
 
 export type ServerDefinition = HttpServerDefinition | StdioServerDefinition
+
+/** Stands where a server was meant whose entry cannot be used, so that the others go on without it. */
+export interface InvalidServer {
+  readonly kind: 'invalid'
+  readonly name: string
+  /** `config_invalid` or `config_untrusted`. */
+  readonly error: LatchkeyError
+  /** Whether it says `disabled: true`: then the error need not bother anyone. */
+  readonly disabled: boolean
+}
+
+/** A whole configuration: every server in the order it was written, and what a person should hear once. */
+export interface LoadedConfig {
+  readonly definitions: readonly (ServerDefinition | InvalidServer)[]
+  readonly warnings: readonly Warning[]
+}

@@ -1,0 +1,48 @@
+import type { HttpServerDefinition } from '../definitions.ts'
+import type { Runtime } from '../credentials/runtime.ts'
+import { ServerLogin } from '../credentials/server-login.ts'
+import type { Fetch } from '../ports.ts'
+import { sendToServer } from './mcp-exchange.ts'
+import { createOAuthSend } from './oauth.ts'
+import { type Sendable, toSendable } from './sendable.ts'
+import { createStaticSend } from './static-credential.ts'
+
+/** Sends a request with the server's credential on it. */
+export type Send = (request: Sendable) => Promise<Response>
+
+/**
+ * A `fetch` that carries the server's credential. It attaches, renews and replays by itself and never waits for a
+ * person: when one is needed it throws.
+ *
+ * The credential and the configured headers go only to the origin of the configured URL; a request to any other
+ * origin is sent bare.
+ *
+ * @param login shared with the sign-in of a session, so that both see the same tokens
+ * @throws from the returned fetch: `login_required`, `credential_refused`, `insufficient_scope`, `network_failed`
+ */
+export function createAuthorizedFetch(
+  definition: HttpServerDefinition,
+  runtime: Runtime,
+  login?: ServerLogin,
+): Fetch {
+  const { name, url, auth, headers } = definition
+  const { origin } = new URL(url)
+  const { emit } = runtime
+  const fetch = runtime.network(name, url).fetch('mcp')
+  const send =
+    auth.method === 'oauth'
+      ? createOAuthSend(
+          login ?? new ServerLogin({ ...definition, settings: auth.settings }, runtime),
+          fetch,
+          emit,
+        )
+      : createStaticSend(definition, fetch)
+  return async (input, init) => {
+    const request = await toSendable(input, init)
+    if (new URL(request.url).origin !== origin) return sendToServer(request, async (bare) => bare, fetch)
+    for (const [header, value] of Object.entries(headers)) {
+      if (!request.headers.has(header)) request.headers.set(header, value)
+    }
+    return send(request)
+  }
+}

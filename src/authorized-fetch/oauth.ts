@@ -1,0 +1,69 @@
+import type { ServerLogin } from '../credentials/server-login.ts'
+import { InsufficientScopeError } from '../errors/index.ts'
+import { quoteServerText } from '../errors/server-text.ts'
+import type { EventListener } from '../events.ts'
+import type { TokenSet } from '../flow/token-set.ts'
+import { challengeOf } from '../oauth/challenge.ts'
+import type { Fetch } from '../ports.ts'
+import type { Send } from './authorized-fetch.ts'
+import { sendToServer } from './mcp-exchange.ts'
+import type { Sendable } from './sendable.ts'
+
+/**
+ * Sends with the stored access token: renewed ahead of expiry, renewed and replayed once on 401. Without a login the
+ * request goes out bare, as a server may ask for nothing.
+ *
+ * @throws from the returned function: `login_required` with what the server said, `insufficient_scope`
+ */
+export function createOAuthSend(login: ServerLogin, fetch: Fetch, emit: EventListener): Send {
+  const sendWith = (request: Sendable, tokens: TokenSet | undefined) =>
+    sendToServer(
+      request,
+      async ({ url, headers, init }) => ({ url, headers: withToken(headers, tokens), init }),
+      fetch,
+    )
+
+  return async (request) => {
+    let tokens = await login.keeper.usable()
+    let response = await sendWith(request, tokens)
+    if (response.status === 401 && tokens) {
+      const renewed = await login.keeper.renew(tokens.access_token)
+      if (renewed) {
+        await response.body?.cancel()
+        tokens = renewed
+        response = await sendWith(request, tokens)
+      }
+    }
+    if (response.status === 401) throw await loginRequired(response, login, emit)
+    if (response.status === 403) await throwIfScopeIsMissing(response, login)
+    return response
+  }
+}
+
+function withToken(headers: Headers, tokens: TokenSet | undefined): Headers {
+  const signed = new Headers(headers)
+  signed.delete('authorization')
+  if (tokens) signed.set('authorization', `Bearer ${tokens.access_token}`)
+  return signed
+}
+
+async function loginRequired(response: Response, login: ServerLogin, emit: EventListener): Promise<Error> {
+  const server = login.server.name
+  await response.body?.cancel()
+  const { scheme, ...said } = challengeOf(response)
+  emit({ type: 'challenge_received', server, status: response.status, ...(scheme && { scheme }), ...said })
+  return login.required({ scheme, ...said })
+}
+
+/** A refresh cannot widen a scope (RFC 6749 §6), so nothing can be done without the person. */
+async function throwIfScopeIsMissing(response: Response, { server }: ServerLogin): Promise<void> {
+  const challenge = challengeOf(response)
+  if (challenge.error !== 'insufficient_scope') return
+  await response.body?.cancel()
+  throw new InsufficientScopeError({
+    message: `${server.name} wants more scope than this login has${challenge.scope ? `: ${quoteServerText(challenge.scope)}` : ''}.`,
+    remedy: 'Add the scope to `auth.scope` and sign in again with `latchkey login`.',
+    server: server.name,
+    scope: challenge.scope,
+  })
+}

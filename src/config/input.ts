@@ -1,0 +1,104 @@
+import type { CustomAuth } from './custom-auth.ts'
+import type { ProviderMetadata, RequestSigner } from '../definitions.ts'
+
+/**
+ * What a person may write, as types for editors. The check at run time is stricter than they can be and says more:
+ * `undefined` is allowed here so that `auth: process.env.API_KEY` compiles; when the variable is not set, it is a
+ * `config_invalid` that says so.
+ */
+export interface McpServersConfig {
+  mcpServers: Record<string, ServerConfig>
+}
+
+/** One server: with `url` it is spoken to over HTTP, with `command` it is started. */
+export type ServerConfig = HttpServerConfig | StdioServerConfig
+
+export interface HttpServerConfig {
+  /** https or http, without user info. */
+  url: string
+  /** @default 'http': Streamable HTTP, SSE where the server only speaks that. */
+  type?: 'http' | 'streamable-http' | 'sse' | undefined
+  /** Sent with every request. An `Authorization` (any case) is the credential: no OAuth, and no `auth` beside it. */
+  headers?: Record<string, string | undefined> | undefined
+  /** How to authenticate. @default OAuth, discovered, with automatic registration */
+  auth?: AuthConfig | undefined
+  /** @default false */
+  disabled?: boolean | undefined
+  /** Milliseconds for one MCP request. @default the MCP SDK's */
+  timeout?: number | undefined
+}
+
+export interface StdioServerConfig {
+  command: string
+  type?: 'stdio' | undefined
+  args?: readonly string[] | undefined
+  env?: Record<string, string | number | boolean> | undefined
+  /** A file of `NAME=value` lines. */
+  envFile?: string | undefined
+  cwd?: string | undefined
+  /** @default false */
+  disabled?: boolean | undefined
+  /** Milliseconds for one MCP request. @default the MCP SDK's */
+  timeout?: number | undefined
+}
+
+/**
+ * A string is a bearer token, `false` is no authentication, an object is OAuth settings, a function or an object with
+ * `sign` signs each request.
+ */
+export type AuthConfig = string | false | OAuthConfig | RequestSigner | CustomAuth
+
+/** OAuth settings. Each may be written in snake_case (shared with mcp-use) or in camelCase, not both. */
+export interface OAuthConfig extends CamelCaseOAuthConfig {
+  /** A client registered beforehand. @default registered automatically (RFC 7591) */
+  client_id?: string | undefined
+  client_secret?: string | undefined
+  /** Space-separated, or a list. @default what the server asks for */
+  scope?: string | readonly string[] | undefined
+  /** The port of `http://localhost:<port>/callback`. Explicit: never another one. @default 8080 */
+  callback_port?: number | undefined
+  /** A whole loopback redirect URI: `http://127.0.0.1:3118/callback`. */
+  redirect_uri?: string | undefined
+  /** URL of a Client ID Metadata Document. */
+  client_metadata_url?: string | undefined
+  /** RFC 8707 `resource`: a URI, or `off`. @default discovered */
+  resource?: string | undefined
+  /** Keeps several logins for one server apart. */
+  account?: string | undefined
+  /** `false`: never ask for `offline_access`. */
+  offline_access?: boolean | undefined
+  /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */
+  authorization_hosts?: readonly string[] | undefined
+  /** Authorization server metadata you vouch for: nothing is discovered. */
+  oauth_provider?: OAuthProviderConfig | undefined
+}
+
+export interface OAuthProviderConfig {
+  id?: string | undefined
+  display_name?: string | undefined
+  /** The same as `display_name`. */
+  displayName?: string | undefined
+  /** RFC 8414, spelled as on the wire. */
+  metadata: ProviderMetadata
+}
+
+interface CamelCaseOAuthConfig {
+  /** The same as `client_id`. */
+  clientId?: string | undefined
+  /** The same as `client_secret`. */
+  clientSecret?: string | undefined
+  /** The same as `scope`. */
+  scopes?: string | readonly string[] | undefined
+  /** The same as `callback_port`. */
+  callbackPort?: number | undefined
+  /** The same as `redirect_uri`. */
+  redirectUri?: string | undefined
+  /** The same as `client_metadata_url`. */
+  clientMetadataUrl?: string | undefined
+  /** The same as `offline_access`. */
+  offlineAccess?: boolean | undefined
+  /** The same as `authorization_hosts`. */
+  authorizationHosts?: readonly string[] | undefined
+  /** The same as `oauth_provider`. */
+  oauthProvider?: OAuthProviderConfig | undefined
+}

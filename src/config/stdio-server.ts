@@ -1,0 +1,68 @@
+import type { StdioServerDefinition } from '../definitions.ts'
+import { invalid, isRecord, keyPath, quote, unexpected } from './problem.ts'
+import { disabled, type ServerEntry, timeout } from './server-entry.ts'
+
+/** An entry with a `command`. Its files (`cwd`, `envFile`) are neither resolved nor read here. Throws `config_invalid`. */
+export function stdioServer(
+  name: string | undefined,
+  entry: ServerEntry,
+  path: string,
+): StdioServerDefinition {
+  const command = text(entry.command, keyPath(path, 'command'))
+  if ('type' in entry && entry.type !== 'stdio') {
+    const key = keyPath(path, 'type')
+    const expected = '"stdio" beside `command`'
+    if (typeof entry.type !== 'string') throw unexpected(key, entry.type, expected)
+    throw invalid(key, `found ${quote(entry.type)}, expected ${expected}.`)
+  }
+  for (const key of ['auth', 'oauth']) {
+    if (key in entry) {
+      const remedy = 'A server started by a command takes its credentials from `env`.'
+      throw invalid(keyPath(path, key), 'stands beside `command`, expected `url`.', remedy)
+    }
+  }
+  return {
+    kind: 'stdio',
+    name: name ?? command,
+    command,
+    args: args(entry.args ?? [], keyPath(path, 'args')),
+    env: env(entry.env ?? {}, keyPath(path, 'env')),
+    ...('envFile' in entry ? { envFile: text(entry.envFile, keyPath(path, 'envFile')) } : {}),
+    ...('cwd' in entry ? { cwd: text(entry.cwd, keyPath(path, 'cwd')) } : {}),
+    ...disabled(entry, path),
+    ...timeout(entry, path),
+  }
+}
+
+function text(value: unknown, key: string): string {
+  if (typeof value !== 'string' || value.trim() === '') throw unexpected(key, value, 'a non-empty string')
+  return withoutNul(value, key)
+}
+
+/** No operating system passes a NUL to a program. */
+function withoutNul(value: string, key: string): string {
+  if (value.includes('\0')) throw invalid(key, 'found a NUL character, expected none.')
+  return value
+}
+
+function args(value: unknown, key: string): string[] {
+  if (!Array.isArray(value)) throw unexpected(key, value, 'a list of strings')
+  return value.map((item, index) => {
+    const at = keyPath(key, index)
+    if (typeof item !== 'string') throw unexpected(at, item, 'a string')
+    return withoutNul(item, at)
+  })
+}
+
+/** Numbers and booleans are written as their text, as every host does. */
+function env(value: unknown, key: string): Record<string, string> {
+  if (!isRecord(value)) throw unexpected(key, value, 'an object of strings by variable name')
+  const variables: Record<string, string> = Object.create(null)
+  for (const [name, inner] of Object.entries(value)) {
+    const at = keyPath(key, name)
+    if (!/^[^=\0]+$/.test(name)) throw invalid(at, 'not a variable name.')
+    if (!['string', 'number', 'boolean'].includes(typeof inner)) throw unexpected(at, inner, 'a string')
+    variables[name] = withoutNul(String(inner), at)
+  }
+  return variables
+}

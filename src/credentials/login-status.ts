@@ -1,0 +1,57 @@
+import type { ClientKind } from '../events.ts'
+import type { TokenSet } from '../flow/token-set.ts'
+import { loginCommand } from './login-command.ts'
+import type { ServerLogin } from './server-login.ts'
+
+/** What is known of a server's credential without asking any network. Times are seconds since 1970. */
+export interface LoginStatus {
+  readonly server: string
+  readonly url: string
+  readonly method: 'oauth' | 'bearer' | 'custom' | 'headers' | 'none' | 'stdio'
+  readonly state: 'signed_in' | 'expired_refreshable' | 'expired' | 'signed_out' | 'configured'
+  readonly account: string | null
+  readonly issuer?: string
+  readonly client_kind?: ClientKind
+  readonly client_id?: string
+  readonly redirect_uri?: string
+  readonly scope?: string
+  readonly expires_at?: number
+  readonly refreshable?: boolean
+  /** Where the credential lives. */
+  readonly location: string
+  /** What to type next, or `''` when nothing has to be done. */
+  readonly next: string
+}
+
+/** The status of an OAuth server: reads the store, nothing else. */
+export async function loginStatus(login: ServerLogin, now: number): Promise<LoginStatus> {
+  const { server, identity, keeper } = login
+  const tokens = await keeper.read()
+  const common = {
+    server: server.name,
+    url: server.url,
+    method: 'oauth',
+    account: identity.account,
+    location: keeper.location,
+  } as const
+  const next = loginCommand(server.name, identity.account)
+  if (!tokens) return { ...common, state: 'signed_out', next }
+  const state = stateOf(tokens, now / 1000)
+  return {
+    ...common,
+    state,
+    issuer: tokens.issuer,
+    client_kind: tokens.client_kind,
+    client_id: tokens.client_id,
+    redirect_uri: tokens.redirect_uri,
+    ...(tokens.scope !== undefined && { scope: tokens.scope }),
+    ...(tokens.expires_at !== undefined && { expires_at: tokens.expires_at }),
+    refreshable: tokens.refresh_token !== undefined,
+    next: state === 'expired' ? next : '',
+  }
+}
+
+function stateOf({ expires_at, refresh_token }: TokenSet, now: number): LoginStatus['state'] {
+  if (expires_at === undefined || expires_at > now) return 'signed_in'
+  return refresh_token === undefined ? 'expired' : 'expired_refreshable'
+}

@@ -1,0 +1,91 @@
+import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
+import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
+
+/**
+ * Stored records, read as strangers: a member of the wrong type makes the record unusable, an unknown one is kept
+ * by the store and ignored here. `docs/storage-format.md` is this file in words.
+ */
+
+type Kind = 'string' | 'number'
+type Members<T> = {
+  readonly [Name in keyof Required<T>]: { readonly type: Kind; readonly required: boolean }
+}
+
+const text = { type: 'string', required: true } as const
+const optionalText = { type: 'string', required: false } as const
+const seconds = { type: 'number', required: true } as const
+const optionalSeconds = { type: 'number', required: false } as const
+
+const TOKEN_SET: Members<TokenSet> = {
+  issuer: text,
+  resource: optionalText,
+  client_id: text,
+  client_secret: optionalText,
+  token_endpoint_auth_method: text,
+  client_kind: text,
+  redirect_uri: text,
+  token_endpoint: text,
+  revocation_endpoint: optionalText,
+  requested_scope: optionalText,
+  access_token: text,
+  token_type: text,
+  expires_at: optionalSeconds,
+  refresh_token: optionalText,
+  scope: optionalText,
+  obtained_at: seconds,
+}
+
+const REGISTRATION: Members<ClientRegistration> = {
+  issuer: text,
+  redirect_uri: text,
+  client_id: text,
+  client_secret: optionalText,
+  client_secret_expires_at: optionalSeconds,
+  client_id_issued_at: optionalSeconds,
+  token_endpoint_auth_method: text,
+  registration_client_uri: optionalText,
+  registration_access_token: optionalText,
+  created_at: seconds,
+}
+
+/** The record to store under `key`; it repeats the key's identity and account. */
+export function encodeRecord(key: CredentialKey, value: TokenSet | ClientRegistration): JsonObject {
+  return { ...key.identity, account: key.account, ...(value as unknown as JsonObject) }
+}
+
+/** `undefined` when the record is not a whole login. */
+export function decodeTokenSet(record: JsonObject): TokenSet | undefined {
+  const tokens = decode<TokenSet>(record, TOKEN_SET)
+  return tokens && isOneOf(tokens.token_type, ['bearer', 'dpop']) && hasKnownMethod(tokens)
+    ? tokens
+    : undefined
+}
+
+/** `undefined` when the record is not a whole registration. */
+export function decodeRegistration(record: JsonObject): ClientRegistration | undefined {
+  const registration = decode<ClientRegistration>(record, REGISTRATION)
+  return registration && hasKnownMethod(registration) ? registration : undefined
+}
+
+function decode<T>(record: JsonObject, members: Members<T>): T | undefined {
+  const value: Record<string, JsonValue> = {}
+  for (const [name, { type, required }] of Object.entries<{ type: Kind; required: boolean }>(members)) {
+    const member = record[name]
+    if (member === undefined || member === null) {
+      if (required) return undefined
+    } else if (typeof member !== type) {
+      return undefined
+    } else {
+      value[name] = member
+    }
+  }
+  return value as T
+}
+
+function hasKnownMethod({ token_endpoint_auth_method }: TokenSet | ClientRegistration): boolean {
+  return isOneOf(token_endpoint_auth_method, ['none', 'client_secret_basic', 'client_secret_post'])
+}
+
+function isOneOf(value: string, known: readonly string[]): boolean {
+  return known.includes(value)
+}

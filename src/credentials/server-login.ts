@@ -1,0 +1,180 @@
+import type { HttpServerDefinition, OAuthSettings } from '../definitions.ts'
+import {
+  type ChallengeSummary,
+  isLatchkeyError,
+  SignInCancelledError,
+  UnsupportedError,
+} from '../errors/index.ts'
+import type { FlowContext } from '../flow/context.ts'
+import { type Revocation, revoke } from '../flow/revoke.ts'
+import { signIn } from '../flow/sign-in.ts'
+import type { TokenSet } from '../flow/token-set.ts'
+import { type Identity, identityString } from './identity.ts'
+import { Keeper } from './keeper.ts'
+import { loginRequired } from './login-command.ts'
+import type { Runtime } from './runtime.ts'
+
+/** A server of the OAuth method. */
+export type OAuthServer = Pick<HttpServerDefinition, 'name' | 'url' | 'headers'> & {
+  readonly settings: OAuthSettings
+}
+
+export interface SignInWish {
+  /** What the 401 or 403 said that made the sign-in necessary. */
+  readonly challenge?: ChallengeSummary | undefined
+  /** Asked for by name (`login`): no cool-down. */
+  readonly explicit?: boolean
+  /** Ask the person again although the authorization server may remember them; register anew. */
+  readonly force?: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The login of one identity: its stored tokens, and the ways to begin and to end it. */
+export class ServerLogin {
+  readonly server: OAuthServer
+  readonly identity: Identity
+  readonly keeper: Keeper
+  readonly #runtime: Runtime
+  readonly #context: FlowContext
+
+  constructor(server: OAuthServer, runtime: Runtime) {
+    this.server = server
+    this.#runtime = runtime
+    this.identity = {
+      serverUrl: server.url,
+      account: server.settings.account ?? runtime.account ?? null,
+      configuredClientId: server.settings.client_id ?? null,
+    }
+    this.#context = flowContext(server, runtime)
+    const { store } = runtime
+    this.keeper = new Keeper({
+      identity: this.identity,
+      settings: server.settings,
+      store,
+      context: this.#context,
+    })
+  }
+
+  /** The error for code that may not wait for a person. */
+  required(challenge: ChallengeSummary | undefined, why?: string): Error {
+    return loginRequired(this.server.name, { account: this.identity.account, challenge, ...(why && { why }) })
+  }
+
+  /**
+   * Signs a person in and stores the outcome. Waits its turn; all who ask for this identity share one sign-in.
+   *
+   * @throws `login_required` when nobody may be asked, `sign_in_cancelled`, and every code of the flow
+   */
+  async signIn({ challenge, explicit = false, force = false, signal }: SignInWish = {}): Promise<void> {
+    const { signInQueue, receiver, emit } = this.#runtime
+    const identity = identityString(this.identity)
+    this.#assertMayAsk(challenge, explicit, identity)
+    if (!receiver) {
+      throw new UnsupportedError({
+        message: `This platform cannot take the answer of a sign-in to ${this.server.name}.`,
+        remedy: 'Sign in where latchkey runs under Node, or use a bearer token.',
+      })
+    }
+    const signals = [signal, this.#runtime.signal].filter((each) => each !== undefined)
+    const perform = (ended: AbortSignal) => this.#perform({ challenge, force }, receiver, ended)
+    await signInQueue
+      .run({
+        identity,
+        server: this.server.name,
+        emit,
+        perform,
+        ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
+      })
+      .catch((error: unknown) => {
+        throw signals.some(({ aborted }) => aborted) && !isLatchkeyError(error)
+          ? this.#cancelled(error)
+          : error
+      })
+  }
+
+  /** Revokes where the server can, then deletes. `undefined` when there was no login. */
+  async signOut(): Promise<Revocation | undefined> {
+    const tokens = await this.keeper.read()
+    if (!tokens) {
+      await this.keeper.forget()
+      return undefined
+    }
+    const { emit, server } = this.#context
+    const outcome = await revoke(
+      tokens,
+      tokens.client_secret ?? this.server.settings.client_secret,
+      this.#context,
+    )
+    await this.keeper.forget()
+    if (outcome === 'failed') {
+      const message = `The login at ${new URL(tokens.issuer).host} could not be revoked; it was only deleted here. It ends there by itself, or in your account settings.`
+      emit({ type: 'warning', server, code: 'not_revoked', message })
+    }
+    emit({ type: 'signed_out', server, revoked: outcome === 'revoked' })
+    return outcome
+  }
+
+  async #perform(
+    { challenge, force }: Pick<SignInWish, 'challenge' | 'force'>,
+    receiver: NonNullable<Runtime['receiver']>,
+    signal: AbortSignal,
+  ): Promise<TokenSet> {
+    const { url, headers, settings } = this.server
+    const [previous, registrations] = [await this.keeper.read(), await this.keeper.registrations()]
+    const result = await signIn(
+      { serverUrl: url, headers, settings, challenge, previous, registrations, force: force ?? false },
+      { receiver, openUrl: (startUrl) => this.#open(startUrl), timeout: this.#runtime.callbackTimeout },
+      { ...this.#context, signal },
+    )
+    await this.keeper.save(result)
+    const { emit, server } = this.#context
+    emit({ type: 'signed_in', server })
+    if (result.tokens.refresh_token === undefined) this.#warnOfNoRefreshToken(result.tokens)
+    return result.tokens
+  }
+
+  #assertMayAsk(challenge: ChallengeSummary | undefined, explicit: boolean, identity: string): void {
+    const { interactive, attended, signInQueue } = this.#runtime
+    if (interactive === 'never') throw this.required(challenge)
+    if (interactive === 'auto' && !attended) throw this.required(challenge, 'nobody is at a terminal to ask')
+    if (!explicit && signInQueue.isCoolingDown(identity)) {
+      throw this.required(challenge, 'a sign-in failed less than a minute ago')
+    }
+  }
+
+  /** A browser that does not open is not the end: the URL was shown and can be opened by hand. */
+  async #open(startUrl: string): Promise<void> {
+    const { emit, server } = this.#context
+    const { openUrl } = this.#runtime
+    try {
+      if (!openUrl) throw new UnsupportedError({ message: 'There is no browser to open.' })
+      await openUrl(startUrl)
+      emit({ type: 'browser_opened', server })
+    } catch (error) {
+      emit({ type: 'browser_failed', server, reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+
+  #warnOfNoRefreshToken({ expires_at, issuer }: TokenSet): void {
+    const { emit, server, clock } = this.#context
+    const until =
+      expires_at === undefined
+        ? 'until the server ends it'
+        : `for ${Math.max(0, Math.round(expires_at - clock.now() / 1000))} s`
+    const message = `${new URL(issuer).host} gave no refresh token: this login lasts ${until} and cannot be renewed without you.`
+    emit({ type: 'warning', server, code: 'no_refresh_token', message })
+  }
+
+  #cancelled(cause: unknown): SignInCancelledError {
+    return new SignInCancelledError({
+      message: `The sign-in to ${this.server.name} was cancelled.`,
+      remedy: 'Nothing was stored. Start again when you are ready.',
+      server: this.server.name,
+      cause,
+    })
+  }
+}
+
+function flowContext({ name, url }: OAuthServer, { network, clock, emit, clientName }: Runtime): FlowContext {
+  return { ...network(name, url), server: name, emit, clock, clientName }
+}

@@ -1,0 +1,166 @@
+import { isLatchkeyError, SignInTimedOutError } from '../errors/index.ts'
+import { type AuthorizationRequest, createAuthorizationRequest } from '../oauth/authorization-request.ts'
+import { processAuthorizationResponse } from '../oauth/authorization-response.ts'
+import { processTokenAnswer, requestCodeExchange, type TokenAnswer } from '../oauth/token-request.ts'
+import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../ports.ts'
+import type { FlowContext } from './context.ts'
+import type { Discovery } from './discover.ts'
+import type { ObtainedClient } from './obtain-client.ts'
+
+/** Seconds without a callback after which the person is reminded of the redirect URI. */
+const REMINDER = 30
+
+export interface AuthorizationCodeRequest {
+  readonly discovery: Discovery
+  readonly client: ObtainedClient
+  readonly scope: string | undefined
+  readonly prompt: string | undefined
+}
+
+export interface AuthorizationCodeParts {
+  readonly listener: RedirectListener
+  /** Opens the browser, or tells that it did not: never rejects, and is not waited for. */
+  readonly openUrl: (startUrl: string) => Promise<void>
+  /** Milliseconds the person has. */
+  readonly timeout: number
+}
+
+/**
+ * The authorization code grant with PKCE on a loopback redirect (RFC 6749 §4.1, RFC 7636, RFC 8252).
+ * The page in the browser says "done" only after the token exchange.
+ */
+export async function authorizationCode(
+  request: AuthorizationCodeRequest,
+  { listener, openUrl, timeout }: AuthorizationCodeParts,
+  context: FlowContext,
+): Promise<TokenAnswer> {
+  const { discovery, client, scope, prompt } = request
+  const { metadata, resource } = discovery
+  const authorization = await createAuthorizationRequest(metadata, {
+    clientId: client.client.client_id,
+    redirectUri: listener.redirectUri,
+    scope,
+    resource,
+    ...(prompt && { prompt }),
+  })
+  const authorizationHost = context.judgeUrl(authorization.url, 'authorization_endpoint').host
+  const pending = listener.expect({
+    state: authorization.state,
+    authorizationUrl: authorization.url,
+    serverName: context.server,
+    authorizationHost,
+  })
+  const finish = onlyOnce(pending)
+  const deadline = context.clock.now() + timeout
+  try {
+    announce(authorization, authorizationHost, pending.startUrl, deadline, client, context)
+    void openUrl(pending.startUrl)
+    const parameters = await answerOf(pending, timeout, client, listener, context)
+    const { emit, server } = context
+    const error = parameters.get('error')
+    emit({ type: 'authorization_responded', server, ...(error && { error: error.slice(0, 60) }) })
+    const response = processAuthorizationResponse(parameters, authorization, metadata)
+    const answer = await requestCodeExchange(metadata, client.client, response, authorization, {
+      fetch: context.fetch('token'),
+    })
+    const token = await processTokenAnswer(answer, metadata, client.client, listener.redirectUri)
+    finish({ kind: 'success' })
+    return token
+  } catch (error) {
+    finish(outcomeOf(error))
+    throw error
+  }
+}
+
+function announce(
+  authorization: AuthorizationRequest,
+  authorizationHost: string,
+  startUrl: string,
+  deadline: number,
+  client: ObtainedClient,
+  { emit, server }: FlowContext,
+): void {
+  emit({
+    type: 'authorization_started',
+    server,
+    issuer: authorization.issuer,
+    authorization_host: authorizationHost,
+    ...(authorization.scope && { scope: authorization.scope }),
+    ...(authorization.resource && { resource: authorization.resource }),
+    redirect_uri: authorization.redirectUri,
+    client_kind: client.kind,
+    authorization_url: authorization.url,
+    start_url: startUrl,
+    deadline,
+  })
+}
+
+/** The callback's parameters, or the error of whatever came first: deadline, abort. */
+async function answerOf(
+  pending: PendingRedirect,
+  timeout: number,
+  client: ObtainedClient,
+  { redirectUri }: RedirectListener,
+  context: FlowContext,
+): Promise<URLSearchParams> {
+  const { clock, signal, emit, server } = context
+  const cleanup: (() => void)[] = []
+  try {
+    return await new Promise<URLSearchParams>((resolve, reject) => {
+      pending.response.then(resolve, reject)
+      cleanup.push(clock.setTimer(() => reject(timedOut(server, timeout, client, redirectUri)), timeout))
+      const remind = () =>
+        emit({
+          type: 'authorization_waiting',
+          server,
+          redirect_uri: redirectUri,
+          client_kind: client.kind,
+          elapsed: REMINDER,
+        })
+      cleanup.push(clock.setTimer(remind, REMINDER * 1000, { unref: true }))
+      const abort = () => reject(signal!.reason)
+      if (signal?.aborted) abort()
+      signal?.addEventListener('abort', abort, { once: true })
+      cleanup.push(() => signal?.removeEventListener('abort', abort))
+    })
+  } finally {
+    for (const undo of cleanup) undo()
+  }
+}
+
+function timedOut(
+  server: string,
+  timeout: number,
+  { kind }: ObtainedClient,
+  redirectUri: string,
+): SignInTimedOutError {
+  const seconds = Math.round(timeout / 1000)
+  return new SignInTimedOutError({
+    message: `Nobody finished the sign-in to ${server} within ${seconds} s.`,
+    remedy:
+      kind === 'pre-registered'
+        ? `Run \`latchkey login\` again. If the browser showed an error instead of coming back, this redirect URI is probably not registered: ${redirectUri}`
+        : 'Run `latchkey login` again. If the browser showed an error instead of coming back, `latchkey login --force` registers a new client first.',
+    server,
+    seconds,
+  })
+}
+
+function outcomeOf(error: unknown): RedirectOutcome {
+  if (!isLatchkeyError(error)) return { kind: 'cancelled' }
+  if (error.code === 'sign_in_timed_out') return { kind: 'expired' }
+  if (error.code === 'sign_in_cancelled') return { kind: 'cancelled' }
+  if (error.code === 'authorization_refused' && (error as { error?: string }).error === 'access_denied') {
+    return { kind: 'cancelled', message: error.summary }
+  }
+  return { kind: 'error', message: error.summary, remedy: error.remedy, code: error.code }
+}
+
+function onlyOnce(pending: PendingRedirect): PendingRedirect['finish'] {
+  let finished = false
+  return (outcome) => {
+    if (finished) return
+    finished = true
+    pending.finish(outcome)
+  }
+}

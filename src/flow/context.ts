@@ -1,0 +1,12 @@
+import type { EventListener } from '../events.ts'
+import type { Clock, ServerNetwork } from '../ports.ts'
+
+/** What every flow works with. It knows no store and no browser. */
+export interface FlowContext extends ServerNetwork {
+  /** Name of the server in events and messages. */
+  readonly server: string
+  readonly emit: EventListener
+  readonly clock: Clock
+  readonly clientName: string
+  readonly signal?: AbortSignal
+}

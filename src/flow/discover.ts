@@ -1,0 +1,262 @@
+import type { OAuthSettings } from '../definitions.ts'
+import {
+  type ChallengeSummary,
+  type DiscoveryAttempt,
+  DiscoveryFailedError,
+  NetworkFailedError,
+} from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
+import type { Answer } from '../oauth/answer.ts'
+import {
+  assertResourceCovers,
+  processResourceMetadata,
+  type ResourceMetadata,
+  requestResourceMetadata,
+  resourceMetadataUrls,
+} from '../oauth/resource-metadata.ts'
+import {
+  assertPkceSupported,
+  defaultServerMetadata,
+  processServerMetadata,
+  requestServerMetadata,
+  type ServerMetadata,
+  serverMetadataUrls,
+} from '../oauth/server-metadata.ts'
+import type { FlowContext } from './context.ts'
+import { discoveryRemedy } from './discovery-remedy.ts'
+
+export interface DiscoveryRequest {
+  readonly serverUrl: string
+  readonly settings: OAuthSettings
+  /** What the 401 said, where there was one. */
+  readonly challenge: ChallengeSummary | undefined
+  /** Issuers this person is signed in with already: preferred when the server names several. */
+  readonly knownIssuers?: readonly string[]
+}
+
+/** Everything that is known before a client is chosen. */
+export interface Discovery {
+  readonly metadata: ServerMetadata
+  /** RFC 8707 `resource` to send; `undefined` when turned off. */
+  readonly resource: string | undefined
+  readonly scopesSupported: readonly string[] | undefined
+  readonly source: 'resource metadata' | 'configuration' | 'origin metadata' | 'default endpoints'
+  readonly attempts: readonly DiscoveryAttempt[]
+}
+
+/**
+ * Finds the authorization server of an MCP server: configured, else by protected resource metadata (challenge, path,
+ * root), else the 2025-03-26 way (metadata at the origin, then default endpoints).
+ *
+ * @throws `discovery_failed`, `issuer_mismatch`, `resource_mismatch`, `pkce_unsupported`, `network_failed`, `url_refused`
+ */
+export async function discover(request: DiscoveryRequest, context: FlowContext): Promise<Discovery> {
+  const found = await find(request, context)
+  const { metadata } = found
+  // Absent in configured metadata means S256: the user vouches for it. A list is believed wherever it stands.
+  const vouched = found.source === 'configuration' && metadata.code_challenge_methods_supported === undefined
+  if (!vouched) assertPkceSupported(metadata)
+  for (const name of [
+    'authorization_endpoint',
+    'token_endpoint',
+    'registration_endpoint',
+    'revocation_endpoint',
+  ] as const) {
+    const endpoint = metadata[name]
+    if (endpoint !== undefined) context.judgeUrl(endpoint, name)
+  }
+  context.emit({
+    type: 'server_metadata_found',
+    server: context.server,
+    issuer: metadata.issuer,
+    source: found.source,
+    authorization_endpoint: metadata.authorization_endpoint,
+    token_endpoint: metadata.token_endpoint,
+    ...(metadata.registration_endpoint && { registration_endpoint: metadata.registration_endpoint }),
+  })
+  return { ...found, resource: resourceToSend(request.settings, found.resource) }
+}
+
+async function find(request: DiscoveryRequest, context: FlowContext): Promise<Discovery> {
+  const { serverUrl, settings, challenge } = request
+  const canonical = canonicalResource(serverUrl)
+  if (settings.oauth_provider) {
+    const metadata = settings.oauth_provider.metadata as ServerMetadata
+    return { ...configured(metadata, challenge, context), resource: canonical }
+  }
+  const search = new Search(context)
+  const resourceMetadata = await findResourceMetadata(search, request)
+  if (resourceMetadata?.authorization_servers.length) {
+    const metadata = await search.firstServer(
+      prefer(resourceMetadata.authorization_servers, request.knownIssuers),
+    )
+    if (!metadata) throw failure(request, search.attempts)
+    return {
+      metadata,
+      resource: resourceMetadata.resource,
+      scopesSupported: resourceMetadata.scopes_supported,
+      source: 'resource metadata',
+      attempts: search.attempts,
+    }
+  }
+  const rest = {
+    resource: resourceMetadata?.resource ?? canonical,
+    scopesSupported: resourceMetadata?.scopes_supported,
+    attempts: search.attempts,
+  }
+  const metadata = await search.originServer(serverUrl)
+  if (metadata) return { ...rest, metadata, source: 'origin metadata' }
+  const defaults = defaultServerMetadata(serverUrl)
+  if (!(await mayHaveDefaultEndpoints(defaults, search, request))) throw failure(request, search.attempts)
+  return { ...rest, metadata: defaults, source: 'default endpoints' }
+}
+
+function configured(
+  metadata: ServerMetadata,
+  challenge: ChallengeSummary | undefined,
+  { emit, server }: FlowContext,
+): Omit<Discovery, 'resource'> {
+  if (challenge?.resource_metadata) {
+    emit({
+      type: 'challenge_ignored',
+      server,
+      resource_metadata: challenge.resource_metadata,
+      reason: 'the configuration names the authorization server (oauth_provider)',
+    })
+  }
+  return { metadata, scopesSupported: undefined, source: 'configuration', attempts: [] }
+}
+
+async function findResourceMetadata(
+  search: Search,
+  { serverUrl, challenge, settings }: DiscoveryRequest,
+): Promise<ResourceMetadata | undefined> {
+  const named = challenge?.resource_metadata
+  const urls = named === undefined ? resourceMetadataUrls(serverUrl) : [named]
+  const metadata = await search.firstResource(urls, serverUrl)
+  // A named document that cannot be read is not replaced by a guess: that could silently switch the issuer.
+  if (!metadata && named !== undefined) throw failure({ serverUrl, challenge, settings }, search.attempts)
+  return metadata
+}
+
+/** 2025-03-26: only a server that asks for Bearer, or for nothing named, and does not answer 404 there. */
+async function mayHaveDefaultEndpoints(
+  defaults: ServerMetadata,
+  search: Search,
+  { challenge, settings }: DiscoveryRequest,
+): Promise<boolean> {
+  if (challenge === undefined) return false
+  if (challenge.scheme !== undefined && challenge.scheme !== 'bearer') return false
+  // A dynamic client finds out when it registers; a configured one must not open a browser on a 404.
+  return settings.client_id === undefined || (await search.exists(defaults.authorization_endpoint))
+}
+
+/** Asks candidates one after the other and keeps the record of it. */
+class Search {
+  readonly attempts: DiscoveryAttempt[] = []
+  readonly #context: FlowContext
+
+  constructor(context: FlowContext) {
+    this.#context = context
+  }
+
+  async firstResource(urls: readonly string[], serverUrl: string): Promise<ResourceMetadata | undefined> {
+    for (const url of urls) {
+      const answer = await this.#ask(url, requestResourceMetadata)
+      const metadata = processResourceMetadata(answer)
+      this.#note(answer, metadata ? 'protected resource metadata' : undefined)
+      if (!metadata) continue
+      assertResourceCovers(metadata.resource, serverUrl)
+      const { emit, server } = this.#context
+      emit({ type: 'resource_metadata_found', server, url, ...metadata })
+      return metadata
+    }
+    return undefined
+  }
+
+  async firstServer(issuers: readonly string[]): Promise<ServerMetadata | undefined> {
+    for (const issuer of issuers) {
+      const metadata = await this.#server(serverMetadataUrls(issuer), () => issuer)
+      if (metadata) return metadata
+    }
+    return undefined
+  }
+
+  /** No document named the issuer here, so both spellings of the origin are what we asked for. */
+  originServer(serverUrl: string): Promise<ServerMetadata | undefined> {
+    const { origin } = new URL(serverUrl)
+    return this.#server(serverMetadataUrls(origin), ({ members }) =>
+      members?.issuer === `${origin}/` ? `${origin}/` : origin,
+    )
+  }
+
+  async exists(url: string): Promise<boolean> {
+    const answer = await this.#ask(url, requestServerMetadata)
+    const exists = answer.status !== 404 && answer.status !== 410
+    this.#note(answer, exists ? 'authorization endpoint' : undefined)
+    return exists
+  }
+
+  async #server(
+    urls: readonly string[],
+    issuerOf: (answer: Answer) => string,
+  ): Promise<ServerMetadata | undefined> {
+    for (const url of urls) {
+      const answer = await this.#ask(url, requestServerMetadata)
+      const metadata = await processServerMetadata(answer, issuerOf(answer))
+      this.#note(answer, metadata ? 'authorization server metadata' : undefined)
+      if (metadata) return metadata
+    }
+    return undefined
+  }
+
+  async #ask(url: string, request: typeof requestServerMetadata): Promise<Answer> {
+    const answer = await request(this.#context.fetch('discovery'), url, this.#context.signal)
+    if (answer.status < 500 && answer.status !== 429) return answer
+    // "Not now" is not "not there": another candidate could belong to somebody else.
+    throw new NetworkFailedError({
+      message: `${url} answered HTTP ${answer.status}.`,
+      remedy: 'Try again later; nothing stored was changed.',
+      url,
+      status: answer.status,
+    })
+  }
+
+  #note({ url, status, contentType, ok, members }: Answer, found: string | undefined): void {
+    const outcome = found ?? (!ok ? 'not there' : members ? 'not such a document' : 'not JSON')
+    this.attempts.push({ url, status, contentType: contentType && cleanServerText(contentType, 80), outcome })
+  }
+}
+
+function prefer(issuers: readonly string[], known: readonly string[] = []): string[] {
+  return [...issuers].sort((a, b) => Number(known.includes(b)) - Number(known.includes(a)))
+}
+
+/** RFC 8707 resource of a configured URL: no fragment, no lone slash (MCP authorization, Canonical Server URI). */
+function canonicalResource(serverUrl: string): string {
+  const url = new URL(serverUrl)
+  url.hash = ''
+  return url.pathname === '/' && url.search === '' ? url.origin : url.href
+}
+
+function resourceToSend({ resource }: OAuthSettings, discovered: string | undefined): string | undefined {
+  if (resource === 'off') return undefined
+  return resource ?? discovered
+}
+
+/** The error that says what was asked and what the ways out are. */
+export function failure(
+  { serverUrl, challenge }: Pick<DiscoveryRequest, 'serverUrl' | 'challenge' | 'settings'>,
+  attempts: readonly DiscoveryAttempt[],
+): DiscoveryFailedError {
+  const lines = attempts.map(
+    ({ url, status, contentType, outcome }) =>
+      `  ${url} → ${status ?? 'no answer'}${contentType ? ` ${contentType}` : ''} (${outcome})`,
+  )
+  return new DiscoveryFailedError({
+    message: [`No authorization server was found for ${serverUrl}. Asked:`, ...lines].join('\n'),
+    remedy: discoveryRemedy(challenge),
+    server: serverUrl,
+    attempts,
+  })
+}

@@ -1,0 +1,140 @@
+import type { OAuthSettings } from '../definitions.ts'
+import {
+  type DiscoveryFailedError,
+  RegistrationRefusedError,
+  RegistrationUnavailableError,
+} from '../errors/index.ts'
+import type { ClientKind } from '../events.ts'
+import { type ClientInformation, chooseAuthenticationMethod } from '../oauth/client-authentication.ts'
+import { processRegistration, requestRegistration } from '../oauth/client-registration.ts'
+import type { FlowContext } from './context.ts'
+import { type Discovery, failure } from './discover.ts'
+import type { ClientRegistration } from './token-set.ts'
+
+export interface ObtainedClient {
+  readonly kind: ClientKind
+  readonly client: ClientInformation
+  /** To be stored once the login succeeded; absent for a configured client. */
+  readonly registration?: ClientRegistration
+}
+
+export interface ClientRequest {
+  readonly serverUrl: string
+  readonly settings: OAuthSettings
+  readonly discovery: Discovery
+  readonly redirectUri: string
+  readonly scope: string | undefined
+  /** Registrations of this account that are stored for this server. */
+  readonly registrations: readonly ClientRegistration[]
+}
+
+/**
+ * The client to sign in with: pre-registered, else stored, else registered now (RFC 7591).
+ * A configured client never calls the registration endpoint.
+ *
+ * @throws `registration_unavailable`, `registration_refused`, `network_failed`
+ */
+export async function obtainClient(request: ClientRequest, context: FlowContext): Promise<ObtainedClient> {
+  const obtained =
+    configuredClient(request) ?? storedClient(request, context) ?? (await registerClient(request, context))
+  context.emit({
+    type: 'client_selected',
+    server: context.server,
+    kind: obtained.kind,
+    client_id: obtained.client.client_id,
+    issuer: request.discovery.metadata.issuer,
+    redirect_uri: request.redirectUri,
+  })
+  return obtained
+}
+
+/** The client of the configuration, with the method the server advertises for it. */
+export function configuredClient({
+  settings,
+  discovery: { metadata },
+}: Pick<ClientRequest, 'settings' | 'discovery'>): ObtainedClient | undefined {
+  const { client_id, client_secret } = settings
+  if (client_id === undefined) return undefined
+  const hasSecret = client_secret !== undefined
+  const method = chooseAuthenticationMethod(metadata.token_endpoint_auth_methods_supported, hasSecret)
+  return {
+    kind: 'pre-registered',
+    client: { client_id, ...(hasSecret && { client_secret }), token_endpoint_auth_method: method },
+  }
+}
+
+function storedClient(
+  { registrations, discovery, redirectUri }: ClientRequest,
+  { clock }: FlowContext,
+): ObtainedClient | undefined {
+  const now = clock.now() / 1000
+  const registration = registrations.find(
+    ({ issuer, redirect_uri, client_secret_expires_at }) =>
+      issuer === discovery.metadata.issuer &&
+      redirect_uri === redirectUri &&
+      (client_secret_expires_at === undefined || client_secret_expires_at > now),
+  )
+  return registration && { kind: 'dynamic', client: registration, registration }
+}
+
+async function registerClient(request: ClientRequest, context: FlowContext): Promise<ObtainedClient> {
+  const { discovery, redirectUri, scope } = request
+  const { metadata } = discovery
+  if (metadata.registration_endpoint === undefined) throw unavailable(metadata.issuer, redirectUri)
+  const asked = { clientName: context.clientName, redirectUri, scope }
+  const answer = await requestRegistration(metadata, asked, {
+    fetch: context.fetch('registration'),
+    ...(context.signal && { signal: context.signal }),
+  })
+  try {
+    const registered = processRegistration(answer, metadata, asked)
+    const registration: ClientRegistration = {
+      ...registered,
+      issuer: metadata.issuer,
+      redirect_uri: redirectUri,
+      created_at: Math.floor(context.clock.now() / 1000),
+    }
+    return { kind: 'dynamic', client: registration, registration }
+  } catch (error) {
+    throw missingDefaultEndpoint(error, request, answer.contentType) ?? error
+  }
+}
+
+/** The default `/register` of 2025-03-26 that is not there means: there is no authorization server here at all. */
+function missingDefaultEndpoint(
+  error: unknown,
+  { discovery, serverUrl, settings }: ClientRequest,
+  contentType: string | undefined,
+): DiscoveryFailedError | undefined {
+  const { source, metadata, attempts } = discovery
+  if (source !== 'default endpoints' || !(error instanceof RegistrationRefusedError) || error.error)
+    return undefined
+  const attempt = {
+    url: metadata.registration_endpoint!,
+    status: error.status,
+    contentType,
+    outcome: 'registers no client',
+  }
+  return failure({ serverUrl, settings, challenge: { scheme: undefined } }, [...attempts, attempt])
+}
+
+function unavailable(issuer: string, redirectUri: string): RegistrationUnavailableError {
+  const host = new URL(issuer).host
+  const remedy =
+    host === 'github.com'
+      ? [
+          'GitHub registers no clients by itself. Create an OAuth App (GitHub → Settings → Developer settings → OAuth Apps → New):',
+          `homepage http://localhost:${new URL(redirectUri).port}, authorization callback URL ${redirectUri}`,
+          'Then set `auth.client_id`, `auth.client_secret` and `auth.scope: "repo read:user"`.',
+        ]
+      : [
+          `Create an OAuth client at ${host} (its developer settings; type native or desktop, where it asks), with exactly this redirect URI: ${redirectUri}`,
+          'Then set `auth.client_id`, `auth.client_secret` if it gives you one, and `auth.scope` if it needs scopes.',
+        ]
+  return new RegistrationUnavailableError({
+    message: `${host} does not register clients by itself, and no \`client_id\` is configured.`,
+    remedy: remedy.join('\n'),
+    issuer,
+    redirectUri,
+  })
+}

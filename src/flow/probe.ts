@@ -1,0 +1,42 @@
+import type { ChallengeSummary } from '../errors/index.ts'
+import { challengeOf } from '../oauth/challenge.ts'
+import type { FlowContext } from './context.ts'
+
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'latchkey', version: '1' } },
+}
+
+/**
+ * Asks the MCP server, without a credential, what it wants: for a sign-in that nobody's 401 started.
+ * `undefined` when no request was refused: discovery then goes by the well-known URLs alone.
+ *
+ * @throws `network_failed`
+ */
+export async function probe(
+  serverUrl: string,
+  headers: Readonly<Record<string, string>>,
+  context: FlowContext,
+): Promise<ChallengeSummary | undefined> {
+  const fetch = context.fetch('probe')
+  const signal = context.signal ? { signal: context.signal } : {}
+  const post = await fetch(serverUrl, {
+    method: 'POST',
+    headers: {
+      ...headers,
+      accept: 'application/json, text/event-stream',
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify(INITIALIZE),
+    ...signal,
+  })
+  await post.body?.cancel()
+  if (post.status === 401) return challengeOf(post)
+  if (post.ok || post.status >= 500) return undefined
+  // An SSE-only server may refuse the POST before it looks at credentials.
+  const get = await fetch(serverUrl, { headers: { ...headers, accept: 'text/event-stream' }, ...signal })
+  await get.body?.cancel()
+  return get.status === 401 ? challengeOf(get) : undefined
+}

@@ -1,0 +1,36 @@
+import { processTokenAnswer, requestRefresh } from '../oauth/token-request.ts'
+import type { FlowContext } from './context.ts'
+import { type TokenSet, tokenMembers } from './token-set.ts'
+
+/**
+ * Trades a refresh token for new tokens (RFC 6749 §6): one request, to the stored endpoint, as the stored client.
+ * A refresh token that the answer leaves out stays valid and is kept, and so is the scope.
+ *
+ * @throws `token_request_refused`, `network_failed`, `response_invalid`
+ */
+export async function refresh(
+  tokens: TokenSet & { readonly refresh_token: string },
+  clientSecret: string | undefined,
+  context: FlowContext,
+): Promise<TokenSet> {
+  const client = {
+    client_id: tokens.client_id,
+    token_endpoint_auth_method: tokens.token_endpoint_auth_method,
+    ...(clientSecret !== undefined && { client_secret: clientSecret }),
+  }
+  const parameters = { refreshToken: tokens.refresh_token, resource: tokens.resource, scope: undefined }
+  // No abort signal: once sent, the answer holds the only copy of a rotated refresh token.
+  const answer = await requestRefresh(tokens, client, parameters, { fetch: context.fetch('token') })
+  const judged = await processTokenAnswer(answer, tokens, client, undefined)
+  const { expires_at: _expired, ...kept } = tokens
+  const refreshed = { ...kept, ...tokenMembers(judged, context.clock.now()) }
+  context.emit({
+    type: 'token_received',
+    server: context.server,
+    grant: 'refresh_token',
+    ...(refreshed.scope && { scope: refreshed.scope }),
+    ...('expires_at' in refreshed && refreshed.expires_at && { expires_at: refreshed.expires_at * 1000 }),
+    refreshable: true,
+  })
+  return refreshed
+}

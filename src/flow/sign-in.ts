@@ -1,0 +1,178 @@
+import type { OAuthSettings } from '../definitions.ts'
+import { AuthorizationRefusedError, type ChallengeSummary } from '../errors/index.ts'
+import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
+import type { TokenAnswer } from '../oauth/token-request.ts'
+import type { RedirectListener, RedirectReceiver } from '../ports.ts'
+import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
+import type { FlowContext } from './context.ts'
+import { type Discovery, discover } from './discover.ts'
+import { type ObtainedClient, obtainClient } from './obtain-client.ts'
+import { probe } from './probe.ts'
+import { redirectAddress } from './redirect-address.ts'
+import { type ClientRegistration, type TokenSet, tokenMembers } from './token-set.ts'
+
+export interface SignInRequest {
+  readonly serverUrl: string
+  /** Sent with the probe, as with every MCP request. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly settings: OAuthSettings
+  /** What the 401 said; without one the server is asked first. */
+  readonly challenge: ChallengeSummary | undefined
+  /** The login there was, for its issuer and the scope asked for before. */
+  readonly previous: TokenSet | undefined
+  readonly registrations: readonly ClientRegistration[]
+  /** Ask the person again even where the authorization server remembers them, and register anew. */
+  readonly force?: boolean
+}
+
+export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 'timeout'> {
+  readonly receiver: RedirectReceiver
+}
+
+/** What a sign-in brought: all of it is to be stored. */
+export interface SignInResult {
+  readonly tokens: TokenSet
+  readonly registration: ClientRegistration | undefined
+}
+
+/** Signs a person in: port, challenge, discovery, client, browser, tokens. In this order, so that each can fail early. */
+export async function signIn(
+  request: SignInRequest,
+  parts: SignInParts,
+  context: FlowContext,
+): Promise<SignInResult> {
+  const registrations = request.force ? [] : request.registrations
+  const address = redirectAddress(
+    request.settings,
+    request.registrations.map(({ redirect_uri }) => redirect_uri),
+  )
+  const listener = await parts.receiver.listen(address)
+  try {
+    context.emit({
+      type: 'redirect_listening',
+      server: context.server,
+      redirect_uri: listener.redirectUri,
+      ...(listener.port !== address.port && { instead_of: address.port }),
+    })
+    return await signInAt(listener, { ...request, registrations }, parts, context)
+  } finally {
+    await listener.close()
+  }
+}
+
+async function signInAt(
+  listener: RedirectListener,
+  request: SignInRequest,
+  parts: SignInParts,
+  context: FlowContext,
+): Promise<SignInResult> {
+  const { serverUrl, settings, previous } = request
+  // With configured metadata nothing the server says can change the way.
+  const challenge =
+    request.challenge ??
+    (settings.oauth_provider ? undefined : await probe(serverUrl, request.headers, context))
+  const knownIssuers = previous ? [previous.issuer] : []
+  const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
+  const scope = scopeOf(request, discovery, challenge)
+  const client = await obtainClient(
+    {
+      serverUrl,
+      settings,
+      discovery,
+      redirectUri: listener.redirectUri,
+      scope,
+      registrations: request.registrations,
+    },
+    context,
+  )
+  const { scope: requested, token } = await authorize(
+    discovery,
+    client,
+    scope,
+    request,
+    { ...parts, listener },
+    context,
+  )
+  const tokens = tokenSet(discovery, client, listener.redirectUri, requested, token, context)
+  context.emit({
+    type: 'token_received',
+    server: context.server,
+    grant: 'authorization_code',
+    ...(tokens.scope && { scope: tokens.scope }),
+    ...(tokens.expires_at && { expires_at: tokens.expires_at * 1000 }),
+    refreshable: tokens.refresh_token !== undefined,
+  })
+  return { tokens, registration: client.registration }
+}
+
+/** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
+async function authorize(
+  discovery: Discovery,
+  client: ObtainedClient,
+  scope: string | undefined,
+  { settings, force }: SignInRequest,
+  parts: AuthorizationCodeParts,
+  context: FlowContext,
+): Promise<{ scope: string | undefined; token: TokenAnswer }> {
+  const offline = scope?.split(' ').includes('offline_access') ?? false
+  const prompt = promptFor(force, offline)
+  try {
+    return { scope, token: await authorizationCode({ discovery, client, scope, prompt }, parts, context) }
+  } catch (error) {
+    const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
+    if (!added || !(error instanceof AuthorizationRefusedError) || error.error !== 'invalid_scope')
+      throw error
+    const narrower = withoutOfflineAccess(scope)
+    const again = { discovery, client, scope: narrower, prompt: promptFor(force, false) }
+    return { scope: narrower, token: await authorizationCode(again, parts, context) }
+  }
+}
+
+/** OpenID Connect Core §3.1.2.1: `offline_access` needs consent, `login` makes the server ask who it is. */
+function promptFor(force: boolean | undefined, offline: boolean): string | undefined {
+  return [force && 'login', offline && 'consent'].filter(Boolean).join(' ') || undefined
+}
+
+function scopeOf(
+  { settings, previous }: SignInRequest,
+  discovery: Discovery,
+  challenge: ChallengeSummary | undefined,
+): string | undefined {
+  const initial = initialScope({
+    configured: settings.scope,
+    challenge: challenge?.scope,
+    resource: discovery.scopesSupported,
+    offlineAccess:
+      settings.offline_access !== false &&
+      (discovery.metadata.scopes_supported?.includes('offline_access') ?? false),
+  })
+  // A 403 names only what is missing: what was asked for before is kept (MCP authorization, Step-Up).
+  return challenge?.error === 'insufficient_scope'
+    ? unionScope(previous?.requested_scope, initial, challenge.scope)
+    : initial
+}
+
+function tokenSet(
+  { metadata, resource }: Discovery,
+  { client, kind }: ObtainedClient,
+  redirectUri: string,
+  requested: string | undefined,
+  token: TokenAnswer,
+  { clock }: FlowContext,
+): TokenSet {
+  const granted = token.scope ?? requested
+  return {
+    issuer: metadata.issuer,
+    ...(resource !== undefined && { resource }),
+    client_id: client.client_id,
+    ...(kind === 'dynamic' && client.client_secret !== undefined && { client_secret: client.client_secret }),
+    token_endpoint_auth_method: client.token_endpoint_auth_method,
+    client_kind: kind,
+    redirect_uri: redirectUri,
+    token_endpoint: metadata.token_endpoint,
+    ...(metadata.revocation_endpoint && { revocation_endpoint: metadata.revocation_endpoint }),
+    ...(requested !== undefined && { requested_scope: requested }),
+    ...tokenMembers(token, clock.now()),
+    ...(granted !== undefined && { scope: granted }),
+  }
+}

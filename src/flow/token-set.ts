@@ -1,0 +1,54 @@
+import type { ClientKind } from '../events.ts'
+import type { ClientAuthenticationMethod } from '../oauth/client-authentication.ts'
+import type { RegisteredClient } from '../oauth/client-registration.ts'
+import type { TokenAnswer } from '../oauth/token-request.ts'
+
+/**
+ * A login as it is stored: the tokens, and with them everything a refresh or a revocation needs, so that neither has
+ * to discover anything (and can be led nowhere else). Spelled as on the wire; times are seconds since 1970.
+ */
+export interface TokenSet {
+  readonly issuer: string
+  /** The RFC 8707 `resource` that was sent; absent when turned off. */
+  readonly resource?: string
+  readonly client_id: string
+  /** Only of a dynamic client: the secret of a configured client stays in the configuration. */
+  readonly client_secret?: string
+  readonly token_endpoint_auth_method: ClientAuthenticationMethod
+  readonly client_kind: ClientKind
+  readonly redirect_uri: string
+  readonly token_endpoint: string
+  readonly revocation_endpoint?: string
+  /** What was asked for, for step-up and for refreshes. */
+  readonly requested_scope?: string
+  readonly access_token: string
+  readonly token_type: 'bearer' | 'dpop'
+  readonly expires_at?: number
+  readonly refresh_token?: string
+  /** What was granted. */
+  readonly scope?: string
+  readonly obtained_at: number
+}
+
+/** A dynamic registration as it is stored. */
+export interface ClientRegistration extends RegisteredClient {
+  readonly issuer: string
+  readonly redirect_uri: string
+  readonly created_at: number
+}
+
+/** The token members of a {@link TokenSet}, with `expires_in` made absolute. */
+export function tokenMembers(
+  answer: TokenAnswer,
+  now: number,
+): Pick<TokenSet, 'access_token' | 'token_type' | 'expires_at' | 'refresh_token' | 'scope' | 'obtained_at'> {
+  const obtainedAt = Math.floor(now / 1000)
+  return {
+    access_token: answer.access_token,
+    token_type: answer.token_type,
+    ...(answer.expires_in !== undefined && { expires_at: obtainedAt + Math.floor(answer.expires_in) }),
+    ...(answer.refresh_token !== undefined && { refresh_token: answer.refresh_token }),
+    ...(answer.scope !== undefined && { scope: answer.scope }),
+    obtained_at: obtainedAt,
+  }
+}

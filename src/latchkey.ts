@@ -1,0 +1,129 @@
+import { createAuthorizedFetch } from './authorized-fetch/authorized-fetch.ts'
+import type { HttpServerConfig } from './config/input.ts'
+import { definitionFromServer } from './config/mcp-servers.ts'
+import { type LoginStatus, loginStatus } from './credentials/login-status.ts'
+import type { Runtime } from './credentials/runtime.ts'
+import { ServerLogin } from './credentials/server-login.ts'
+import { SignInQueue } from './credentials/sign-in-queue.ts'
+import type { HttpServerDefinition, ServerDefinition } from './definitions.ts'
+import { ConfigInvalidError, UnsupportedError } from './errors/index.ts'
+import type { Revocation } from './flow/revoke.ts'
+import { createRuntime, type FullPlatform, type LatchkeyOptions } from './options.ts'
+import type { Fetch } from './ports.ts'
+
+/** One server, as a program names it: as in `mcpServers`, with a `name` for messages if it has one. */
+export type ServerInput = HttpServerConfig & { readonly name?: string }
+
+export interface LoginOptions extends LatchkeyOptions {
+  /** Ask the person again even where the authorization server remembers them, and register a new client. */
+  readonly force?: boolean
+}
+
+/** What became of a login that was ended. */
+export type LogoutOutcome = Revocation | 'not signed in'
+
+/** The functions of latchkey on one platform. */
+export interface Latchkey {
+  /**
+   * A `fetch` for any MCP SDK or HTTP client that carries the server's credential, renews it and never waits for a
+   * person.
+   *
+   * @throws `config_invalid`; from the fetch: `login_required`, `credential_refused`, `network_failed`
+   */
+  authorizedFetch(server: ServerInput, options?: LatchkeyOptions): Fetch
+  /**
+   * Signs a person in to a server of the OAuth method, whether or not there is a login already.
+   *
+   * @throws `config_invalid`, `login_required` when nobody may be asked, and every code of a sign-in
+   */
+  login(server: ServerInput, options?: LoginOptions): Promise<LoginStatus>
+  /** Revokes where the server can (RFC 7009), then deletes the stored login. */
+  logout(server: ServerInput, options?: LatchkeyOptions): Promise<LogoutOutcome>
+  /** What is stored for a server; asks no network. */
+  status(server: ServerInput, options?: LatchkeyOptions): Promise<LoginStatus>
+  /** A current access token, renewed if need be. @throws `login_required` */
+  accessToken(server: ServerInput, options?: LatchkeyOptions): Promise<string>
+  readonly runtime: (options: LatchkeyOptions) => Runtime
+}
+
+export function createLatchkey(platform: FullPlatform): Latchkey {
+  // One queue for the whole process: one browser tab at a time, whoever asks.
+  const signInQueue = new SignInQueue(platform.clock)
+  const runtime = (options: LatchkeyOptions) => createRuntime(platform, options, signInQueue)
+  const open = (server: ServerInput, options: LatchkeyOptions = {}) => {
+    const { name, ...config } = server
+    const { definition, warnings } = definitionFromServer(name, config)
+    const made = runtime(options)
+    for (const warning of warnings) made.emit(warning)
+    return { definition, runtime: made }
+  }
+
+  return {
+    runtime,
+    authorizedFetch(server, options) {
+      const opened = open(server, options)
+      return createAuthorizedFetch(opened.definition, opened.runtime)
+    },
+    async login(server, options) {
+      const opened = open(server, options)
+      const login = oauthLogin(opened.definition, opened.runtime)
+      await login.signIn({ explicit: true, force: options?.force ?? false })
+      return loginStatus(login, platform.clock.now())
+    },
+    async logout(server, options) {
+      const opened = open(server, options)
+      return (await oauthLogin(opened.definition, opened.runtime).signOut()) ?? 'not signed in'
+    },
+    async status(server, options) {
+      const opened = open(server, options)
+      return serverStatus(opened.definition, opened.runtime)
+    },
+    async accessToken(server, options) {
+      const opened = open(server, options)
+      if (opened.definition.auth.method === 'bearer') return opened.definition.auth.token
+      const login = oauthLogin(opened.definition, opened.runtime)
+      const tokens = await login.keeper.usable()
+      if (!tokens) throw login.required(undefined)
+      return tokens.access_token
+    },
+  }
+}
+
+/** The status of any server of a configuration. */
+export async function serverStatus(definition: ServerDefinition, runtime: Runtime): Promise<LoginStatus> {
+  if (definition.kind === 'http' && definition.auth.method === 'oauth') {
+    return loginStatus(oauthLogin(definition, runtime), runtime.clock.now())
+  }
+  const [method, url] =
+    definition.kind === 'http' ? [definition.auth.method, definition.url] : (['stdio', ''] as const)
+  return {
+    server: definition.name,
+    url,
+    method,
+    state: 'configured',
+    account: null,
+    location: 'the configuration',
+    next: '',
+  }
+}
+
+/** @throws `config_invalid` for a server whose credential is in the configuration */
+export function oauthLogin(definition: ServerDefinition, runtime: Runtime): ServerLogin {
+  if (definition.kind === 'stdio') {
+    throw new UnsupportedError({
+      message: `${definition.name} is a program on this machine: there is nothing to sign in to.`,
+      remedy: 'A program takes its credentials from `env` or `envFile`.',
+    })
+  }
+  if (definition.auth.method === 'oauth')
+    return new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
+  throw notOAuth(definition)
+}
+
+function notOAuth({ name, auth }: HttpServerDefinition): ConfigInvalidError {
+  return new ConfigInvalidError({
+    message: `${name} does not sign in with OAuth: its configuration says ${auth.method === 'none' ? 'auth: false' : `to use a ${auth.method} credential`}.`,
+    remedy: 'Change or remove the credential in the configuration, or remove `auth` to sign in with OAuth.',
+    key: 'auth',
+  })
+}

@@ -1,0 +1,87 @@
+import { isLatchkeyError, NetworkFailedError } from '../errors/index.ts'
+import type { EventListener, Stage } from '../events.ts'
+import type { Clock, Fetch } from '../ports.ts'
+import { shownUrl } from './url-policy.ts'
+
+export interface ExchangeParts {
+  readonly fetch: Fetch
+  readonly clock: Clock
+  readonly emit: EventListener
+  /** Name of the server in events. */
+  readonly server: string
+  readonly userAgent: string
+}
+
+/** One request. `attempt` counts from 1; `timeout` in milliseconds covers the body as well. */
+export interface ExchangeRequest {
+  readonly input: string | Request
+  readonly init: RequestInit
+  readonly stage: Stage
+  readonly attempt: number
+  readonly timeout?: number
+}
+
+/**
+ * One HTTP exchange that is told of, without following redirects.
+ *
+ * @throws `network_failed` when no answer came; the abort reason of the caller's own signal
+ */
+export async function exchange(
+  { fetch, clock, emit, server, userAgent }: ExchangeParts,
+  { input, init, stage, attempt, timeout }: ExchangeRequest,
+): Promise<Response> {
+  const started = clock.monotonic()
+  const duration = () => Math.round(clock.monotonic() - started)
+  const request = input instanceof Request ? input : undefined
+  const url = request?.url ?? String(input)
+  const method = request?.method ?? init.method ?? 'GET'
+  const told = { type: 'http_exchange', server, stage, method, url: shownUrl(url), attempt } as const
+  const own = init.signal ?? request?.signal
+  const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout)
+  const signals = [own, limit].filter((signal) => signal != null)
+  try {
+    const response = await fetch(input, {
+      ...init,
+      headers: withUserAgent(init.headers ?? request?.headers, userAgent),
+      redirect: 'manual',
+      ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
+    })
+    const type = response.headers.get('content-type')
+    emit({
+      ...told,
+      status: response.status,
+      ...(type && { content_type: type.slice(0, 100) }),
+      duration: duration(),
+    })
+    return response
+  } catch (error) {
+    if (own?.aborted || isLatchkeyError(error)) throw error
+    const failure = limit?.aborted ? `no answer within ${timeout! / 1000} s` : reasonOf(error)
+    emit({ ...told, duration: duration(), failure })
+    throw new NetworkFailedError({
+      message: `${new URL(url).host} could not be reached (${failure}).`,
+      remedy:
+        'Check the address and the network (proxy, VPN, certificate), then try again; nothing stored was changed.',
+      url: shownUrl(url),
+      cause: error,
+    })
+  }
+}
+
+function withUserAgent(headers: HeadersInit | undefined, userAgent: string): Headers {
+  const named = new Headers(headers)
+  // oauth4webapi sets its own name; a caller of the authorized fetch may have a better one.
+  if (!named.has('user-agent') || named.get('user-agent')?.startsWith('oauth4webapi'))
+    named.set('user-agent', userAgent)
+  return named
+}
+
+/** The reason that `fetch` hides in `cause`: `ECONNREFUSED`, `CERT_HAS_EXPIRED`. */
+function reasonOf(error: unknown): string {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as { code?: unknown }
+    if (typeof code === 'string') return code
+    if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0])
+  }
+  return error instanceof Error ? error.message : 'unknown failure'
+}

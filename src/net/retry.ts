@@ -1,0 +1,37 @@
+import type { Clock } from '../ports.ts'
+
+/** Waits before the second and third try, in milliseconds. */
+const DELAYS = [500, 2_000, 8_000]
+/** The longest `Retry-After` that is waited for, in milliseconds. */
+const RETRY_AFTER_LIMIT = 60_000
+
+/** The wait after try number `attempt`, with up to 25 % of jitter so that many clients do not come back together. */
+export function retryDelay(attempt: number): number {
+  const delay = DELAYS[Math.min(attempt, DELAYS.length) - 1]!
+  return delay * (0.75 + Math.random() * 0.25)
+}
+
+/** `Retry-After` in milliseconds (RFC 9110 §10.2.3: seconds or a date), or `too long` to wait for. */
+export function readRetryAfter(response: Response, now: number): number | 'too long' | undefined {
+  const value = response.headers.get('retry-after')
+  if (value === null) return undefined
+  const delay = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
+  if (Number.isNaN(delay)) return undefined
+  return delay > RETRY_AFTER_LIMIT ? 'too long' : Math.max(0, delay)
+}
+
+/** Waits, and stops waiting when `signal` aborts (its reason is thrown). */
+export function sleep(clock: Clock, delay: number, signal?: AbortSignal | null): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
+    const abort = () => {
+      cancel()
+      reject(signal!.reason)
+    }
+    const cancel = clock.setTimer(() => {
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    }, delay)
+    signal?.addEventListener('abort', abort, { once: true })
+  })
+}

@@ -1,0 +1,72 @@
+import { UrlRefusedError } from '../errors/index.ts'
+import { quoteServerText } from '../errors/server-text.ts'
+
+/** Decides which URLs may be requested or opened for one configured server. */
+export interface UrlPolicy {
+  /**
+   * @param purpose what the URL is for, as named on the wire: `token_endpoint`
+   * @throws `url_refused`
+   */
+  judge(url: string, purpose: string): URL
+}
+
+/**
+ * https everywhere; http on the loopback interface, and only when the user's own server is there as well, so that no
+ * remote server can point this machine at itself (MCP security best practices, SSRF).
+ */
+export function createUrlPolicy(serverUrl: string): UrlPolicy {
+  const server = new URL(serverUrl)
+  const serverIsLoopback = isLoopbackHost(server.hostname)
+  return {
+    judge(text, purpose) {
+      const url = URL.canParse(text) ? new URL(text) : undefined
+      if (!url) throw refused(text, purpose, 'it is not a URL')
+      if (url.username || url.password) throw refused(text, purpose, 'it carries a user name or password')
+      // The user chose this origin; everything else was named by a server.
+      if (url.origin === server.origin) return url
+      const loopback = isLoopbackHost(url.hostname)
+      if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
+        throw refused(text, purpose, 'only https is allowed')
+      }
+      if (loopback && !serverIsLoopback) {
+        throw refused(text, purpose, 'a remote server may not name an address on this machine')
+      }
+      return url
+    },
+  }
+}
+
+/** `localhost`, `*.localhost`, 127.0.0.0/8 and `[::1]`, as the URL parser spells them. */
+export function isLoopbackHost(hostname: string): boolean {
+  return (
+    hostname === 'localhost' ||
+    hostname.endsWith('.localhost') ||
+    hostname === '[::1]' ||
+    /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  )
+}
+
+/** A URL as events and errors show it: without user info, query and fragment values. */
+export function shownUrl(text: string): string {
+  if (!URL.canParse(text)) return quoteServerText(text, 100)
+  const url = new URL(text)
+  const names = [...new Set(url.searchParams.keys())]
+  // Only http(s) has an origin worth showing.
+  const base = url.protocol.startsWith('http')
+    ? `${url.origin}${url.pathname}`
+    : quoteServerText(url.protocol, 40)
+  return names.length === 0
+    ? base
+    : `${base}?${names.map((name) => `${encodeURIComponent(name)}=…`).join('&')}`
+}
+
+function refused(text: string, purpose: string, why: string): UrlRefusedError {
+  const url = shownUrl(text)
+  return new UrlRefusedError({
+    message: `The ${purpose} ${url} was not used: ${why}.`,
+    remedy:
+      'Nothing was sent there. If this server is yours, correct its metadata; else do not sign in to it.',
+    url,
+    purpose,
+  })
+}

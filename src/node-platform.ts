@@ -1,0 +1,32 @@
+import { homedir } from 'node:os'
+import { renderEvent } from './cli/event-lines.ts'
+import { createBrowser } from './node/browser.ts'
+import { systemClock } from './node/clock.ts'
+import { createFileStore } from './node/file-store.ts'
+import { createLoopbackReceiver } from './node/loopback-receiver.ts'
+import { type PathEnvironment, storeHome } from './node/paths.ts'
+import type { FullPlatform } from './options.ts'
+
+/** The machine that this process runs on. */
+export const environment: PathEnvironment = {
+  env: process.env,
+  homedir: homedir(),
+  platform: process.platform,
+}
+
+/** Node's parts, each made when it is first needed. */
+export const nodePlatform: FullPlatform = {
+  fetch: (input, init) => globalThis.fetch(input, init),
+  clock: systemClock,
+  createStore: (emit) => createFileStore({ home: storeHome(environment), emit, clock: systemClock }),
+  redirectReceiver: createLoopbackReceiver({ clock: systemClock }),
+  userAgent: createBrowser({ env: process.env, platform: process.platform }),
+  attended: process.stderr.isTTY === true,
+  debug: process.env.LATCHKEY_DEBUG === '1',
+  debugListener: (event) => void process.stderr.write(`${renderEvent(event)}\n`),
+  loadSdk: () => import('@modelcontextprotocol/client'),
+  stdioTransport: async (definition) => {
+    const { openStdioTransport } = await import('./node/stdio.ts')
+    return openStdioTransport(definition, process.env)
+  },
+}

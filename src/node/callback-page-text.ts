@@ -1,0 +1,51 @@
+/** C0 and C1 controls but the line feed, and the characters that reorder, hide or join text. */
+const invisible =
+  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g
+
+/** Text from anywhere, made fit to be read: no controls, no bidirectional tricks, at most `longest` characters. */
+export function plainText(text: string, longest: number): string {
+  const characters = [
+    ...text
+      .slice(0, longest * 4)
+      .replace(invisible, ' ')
+      .trim(),
+  ]
+  return characters.length > longest
+    ? `${characters
+        .slice(0, longest - 1)
+        .join('')
+        .trimEnd()}…`
+    : characters.join('')
+}
+
+/** The same on one line. */
+export function plainLine(text: string, longest: number): string {
+  return plainText(text.slice(0, longest * 4).replace(/\s+/g, ' '), longest)
+}
+
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`)
+}
+
+/** Paragraphs of HTML; what stands between backticks becomes code, as our messages write settings and commands. */
+export function paragraphs(text: string, attributes = ''): string {
+  return text
+    .split(/\n+/)
+    .filter((line) => line.trim() !== '')
+    .map((line) => `<p${attributes}>${withCode(line.trim())}</p>`)
+    .join('')
+}
+
+function withCode(line: string): string {
+  return line
+    .split(/(`[^`]+`)/)
+    .map((part) =>
+      /^`[^`]+`$/.test(part) ? `<code>${escapeHtml(part.slice(1, -1))}</code>` : escapeHtml(part),
+    )
+    .join('')
+}
+
+/** One word of a command line to copy, quoted where a shell would take it apart. */
+export function shellWord(text: string): string {
+  return /^[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./-]*$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`
+}

@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import type { RedirectOutcome } from '../ports.ts'
+import { outcomePage, unknownAnswerPage, usedLinkPage } from './callback-page.ts'
+import { contentSecurityPolicy } from './callback-page-style.ts'
+
+const subject = { serverName: 'linear', authorizationHost: 'auth.linear.app' }
+const outcomes: RedirectOutcome[] = [
+  { kind: 'success' },
+  { kind: 'error', title: 'T', message: 'M', remedy: 'R', code: 'C' },
+  { kind: 'error', message: 'M' },
+  { kind: 'cancelled' },
+  { kind: 'cancelled', message: 'M' },
+  { kind: 'expired' },
+]
+const pages = [
+  ...outcomes.map((outcome) => outcomePage(outcome, subject)),
+  usedLinkPage(subject),
+  unknownAnswerPage(),
+]
+
+/** What a person reads: no tags, no style. */
+function textOf(html: string): string {
+  return html
+    .replace(/<(style|title)>.*?<\/\1>/gs, '')
+    .replace(/<[^>]+>/g, ' ')
+    .replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)))
+    .replace(/\s+/g, ' ')
+}
+
+describe('every page', () => {
+  it.each(pages.map(({ html }) => html))('stands alone and is well formed (%#)', (html) => {
+    expect(html).toMatch(/^<!doctype html>\n<html lang="en">/)
+    expect(html).not.toMatch(
+      /<script|<link|<img|<form|<iframe|<meta http-equiv|\ssrc=|\shref=|\son\w+=|\sstyle=|url\(|@import/i,
+    )
+    expect(html.match(/<h1>/g)).toHaveLength(1)
+    expect(html.match(/<main>/g)).toHaveLength(1)
+    expect(html).toContain('role="status"')
+    expect(html).toMatch(/<title>.+ – latchkey<\/title>/)
+    expect(textOf(html)).toContain('terminal')
+  })
+
+  it.each(pages.map(({ html }) => html))('has exactly the style that the policy allows (%#)', (html) => {
+    const style = /<style>(.*)<\/style>/s.exec(html)?.[1] ?? ''
+    const hash = createHash('sha256').update(style).digest('base64')
+    expect(contentSecurityPolicy).toContain(`style-src 'sha256-${hash}'`)
+  })
+})
+
+describe('the words', () => {
+  it('success', () => {
+    const text = textOf(outcomePage({ kind: 'success' }, subject).html)
+    expect(text).toContain('Signed in to linear You can close this tab and return to your terminal.')
+    expect(text).toContain('Sign-in at auth.linear.app')
+  })
+
+  it('error', () => {
+    const outcome = {
+      kind: 'error',
+      title: 'The code was refused',
+      message: 'auth.linear.app said invalid_grant.\nTwice.',
+      remedy: 'Set `callback_port` to 8080.',
+      code: 'token_request_refused',
+    } as const
+    const { html } = outcomePage(outcome, subject)
+    expect(html).toContain('<h1>The code was refused</h1>')
+    expect(html).toContain('<p class="lead">Twice.</p>')
+    expect(html).toContain('Set <code>callback_port</code> to 8080.')
+    expect(html).toContain('token_request_refused')
+    expect(html).not.toContain('latchkey login')
+    expect(outcomePage({ kind: 'error', message: 'No.' }, subject).html).toContain('latchkey login linear')
+  })
+
+  it.each([
+    ['linear', 'latchkey login linear'],
+    ['https://mcp.linear.app/sse', 'latchkey login https://mcp.linear.app/sse'],
+    ["my server's", "latchkey login 'my server'\\''s'"],
+    ['x; rm -rf ~', "latchkey login 'x; rm -rf ~'"],
+    ['-x', "latchkey login '-x'"],
+    ['$(id)', "latchkey login '$(id)'"],
+  ])('the command for %j can be copied', (serverName, command) => {
+    expect(textOf(outcomePage({ kind: 'expired' }, { ...subject, serverName }).html)).toContain(`${command} `)
+  })
+})
+
+describe('S15, S22: text from outside', () => {
+  const hostile = `</style></title></h1><script>alert(1)</script>"'\`><img src=x onerror=alert(1)>&lt;\`<b>\``
+
+  it('is escaped wherever it stands', () => {
+    const outcome = {
+      kind: 'error',
+      title: hostile,
+      message: hostile,
+      remedy: hostile,
+      code: hostile,
+    } as const
+    const { html } = outcomePage(outcome, { serverName: hostile, authorizationHost: hostile })
+    const tags = new Set(html.match(/<\/?[a-z0-9!]+/gi))
+    expect([...tags].filter((tag) => /script|img|<b$/i.test(tag))).toEqual([])
+    expect(html.match(/<\/(style|title|h1)>/g)).toEqual(['</title>', '</style>', '</h1>'])
+    const quiet = outcomePage({ ...outcome, title: 'x', message: 'x', remedy: 'x', code: 'x' }, subject).html
+    const count = (text: string): number => text.replace(/<\/?(p|code)\b/g, '').split('<').length
+    expect(count(html)).toBe(count(quiet))
+    for (const { html: other } of [usedLinkPage({ serverName: hostile, authorizationHost: hostile })]) {
+      expect(other).not.toMatch(/<script|<img/)
+    }
+  })
+
+  it('loses controls, reordering and invisible characters', () => {
+    const message = 'a\u001b]8;;x\u0007b\u009bc\u202ed\u2066e\u200bf\u0000g\ufeff\r\nh'
+    const { html } = outcomePage({ kind: 'error', message, title: message, code: message }, subject)
+    expect(html).not.toMatch(
+      /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/,
+    )
+    expect(html).toContain('<p class="lead">h</p>')
+  })
+
+  it('is cut', () => {
+    const long = '😀<'.repeat(100_000)
+    const outcome = { kind: 'error', title: long, message: long, remedy: long, code: long } as const
+    const { html } = outcomePage(outcome, { serverName: long, authorizationHost: long })
+    expect(html.length).toBeLessThan(30_000)
+    expect(html).toContain('…')
+    // No half of a surrogate pair is left over.
+    expect(Buffer.from(html).toString()).toBe(html)
+  })
+
+  it('an empty title falls back, an empty code is not shown', () => {
+    const { html } = outcomePage({ kind: 'error', title: ' \u0007 ', message: 'm', code: '' }, subject)
+    expect(html).toContain('<h1>Could not sign in to linear</h1>')
+    expect(html).not.toContain('Error code')
+  })
+})

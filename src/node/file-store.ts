@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import { assertKey, assertRecord, keyOfRecord, plainRecord } from '../credential-key.ts'
+import { StoreConflictError } from '../errors/index.ts'
+import type { EventListener } from '../events.ts'
+import type { Clock, CredentialStore, StoredRecord } from '../ports.ts'
+import { systemClock } from './clock.ts'
+import { listDocuments } from './file-store-listing.ts'
+import { createGenerationLocks } from './generation-lock.ts'
+import {
+  type CredentialDocument,
+  credentialCodec,
+  emptyDocument,
+  type FoundRecord,
+  findRecord,
+  recordsOf,
+  withoutRecord,
+  withRecord,
+} from './store-document.ts'
+import { type DocumentFile, openDocument } from './store-document-file.ts'
+import { createStoreFolder } from './store-folder.ts'
+import { asStoreFailure } from './store-folder-error.ts'
+import { type DocumentLocation, documentLocation, recordLock, tokensFolder } from './store-folder-layout.ts'
+
+export interface FileStoreOptions {
+  /** The folder of {@link storeHome}; credentials are in `tokens` below it. */
+  home: string
+  /** Hears `store_permissions_narrowed`, `store_file_set_aside` and `record_does_not_fit`. */
+  emit: EventListener
+  /** Default: the clock of this process. */
+  clock?: Clock
+  /** How long a holder of a lock must stand still before it is taken over from, in milliseconds. Default 3500. */
+  staleAfter?: number
+}
+
+/**
+ * Keeps credentials in JSON files below `<home>/tokens`, readable for their owner only. `docs/storage-format.md`
+ * describes files, locks and modes. Throws `store_failed` and `store_conflict`.
+ */
+export function createFileStore(options: FileStoreOptions): CredentialStore {
+  const { emit, clock = systemClock, staleAfter } = options
+  const folder = createStoreFolder({ home: options.home, emit })
+  const locks = createGenerationLocks({ clock, ...(staleAfter !== undefined && { staleAfter }) })
+  const { home } = folder
+
+  const open = (location: DocumentLocation): DocumentFile<CredentialDocument> =>
+    openDocument(location.path, credentialCodec(location), { folder, locks, emit })
+
+  /** Keeps the store out of a repository that somebody makes of the home directory. Once per process is enough. */
+  let isIgnored = false
+  const prepare = async (): Promise<void> => {
+    if (isIgnored) return
+    await folder.ensure(tokensFolder(home))
+    await folder.create(join(tokensFolder(home), '.gitignore'), '*\n')
+    isIgnored = true
+  }
+
+  const skip = (path: string, reason: unknown): void => {
+    const because = reason instanceof Error ? reason.message : String(reason)
+    emit({
+      type: 'warning',
+      code: 'record_does_not_fit',
+      message: `${path} was left out: ${because}`,
+    })
+  }
+
+  return {
+    kind: 'file',
+
+    async read(key) {
+      assertKey(key)
+      const document = await open(documentLocation(home, key)).read()
+      const found = document && findRecord(document, key)
+      return found && { key, ...found }
+    },
+
+    async write(key, record, { ifRevision } = {}) {
+      assertRecord(key, record)
+      const written = { record: plainRecord(record), revision: randomBytes(8).toString('hex') }
+      const location = documentLocation(home, key)
+      await prepare()
+      await open(location).update((document = emptyDocument(key)) => {
+        assertRevision(findRecord(document, key), ifRevision, location.path)
+        return withRecord(document, key, written)
+      })
+      return { key, ...written }
+    },
+
+    async delete(key, { ifRevision } = {}) {
+      assertKey(key)
+      const location = documentLocation(home, key)
+      // What is absent needs no lock; and a store that does not exist is not created in order to forget.
+      const present = await open(location).read()
+      if (!present || !findRecord(present, key)) return
+      await open(location).update((document) => {
+        const found = document && findRecord(document, key)
+        if (!found) return undefined
+        assertRevision(found, ifRevision, location.path)
+        return withoutRecord(document, key)
+      })
+    },
+
+    async list(filter) {
+      const stored: StoredRecord[] = []
+      for await (const location of listDocuments(folder, filter, skip)) {
+        try {
+          const decoded = await open(location).peek()
+          if (decoded?.state === 'ours') stored.push(...storedRecords(location, decoded.document))
+          if (decoded?.state === 'damaged') skip(location.path, 'it cannot be read.')
+          if (decoded?.state === 'newer')
+            skip(location.path, 'it was written by a later version of latchkey.')
+        } catch (error) {
+          skip(location.path, error)
+        }
+      }
+      return stored
+    },
+
+    async lock(key, { signal } = {}) {
+      const path = recordLock(home, key)
+      await prepare()
+      await folder.ensure(dirname(path))
+      return asStoreFailure(path, 'locked', () => locks.acquire(path, signal ? { signal } : {}))
+    },
+
+    locate: (key) => documentLocation(home, key).path,
+  }
+}
+
+function storedRecords(location: DocumentLocation, document: CredentialDocument): StoredRecord[] {
+  const { kind, serverDomain } = location
+  return recordsOf(document).flatMap(({ record, revision }) => {
+    const key = keyOfRecord({ kind, serverDomain, account: document.account }, record)
+    return key ? [{ key, record, revision }] : []
+  })
+}
+
+function assertRevision(
+  found: FoundRecord | undefined,
+  expected: string | null | undefined,
+  location: string,
+): void {
+  if (expected === undefined || (found?.revision ?? null) === expected) return
+  throw new StoreConflictError({ location, message: `The record in ${location} changed in the meantime.` })
+}

@@ -1,0 +1,57 @@
+import type { IncomingMessage } from 'node:http'
+
+/** A request that came from a person's browser for this very port, as far as its head can tell. */
+export interface LoopbackRequest {
+  /** As on the request line, still percent-encoded. */
+  readonly path: string
+  readonly query: URLSearchParams
+  /** The browser only guesses that the person may go there. */
+  readonly prefetch: boolean
+}
+
+/** Why a request is answered without being looked at any further. */
+export interface Refusal {
+  readonly status: number
+  readonly reason: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const longestTarget = 16 * 1024
+
+/**
+ * Judges the head of a request to a loopback port: `Host`, method and target, in this order.
+ * `Host` must be one of the names of this very port, or a page whose own name was rebound to 127.0.0.1 could ask.
+ */
+export function readRequest(request: IncomingMessage, port: number): LoopbackRequest | Refusal {
+  const hosts = request.headersDistinct.host ?? []
+  if (hosts.length !== 1 || !namesOf(port).includes(hosts[0]!.toLowerCase())) {
+    return { status: 421, reason: 'This host is not served here.' }
+  }
+  if (request.method !== 'GET') {
+    return { status: 405, reason: 'Only GET is answered here.', headers: { Allow: 'GET' } }
+  }
+  const target = request.url ?? ''
+  if (target.length > longestTarget) return { status: 414, reason: 'The address is too long.' }
+  if (!target.startsWith('/')) return { status: 400, reason: 'The address is not a path.' }
+  const mark = target.indexOf('?')
+  return {
+    path: mark < 0 ? target : target.slice(0, mark),
+    query: new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1)),
+    prefetch: `${request.headers['sec-purpose'] ?? ''} ${request.headers.purpose ?? ''}`.includes('prefetch'),
+  }
+}
+
+function namesOf(port: number): string[] {
+  const names = ['localhost', '127.0.0.1', '[::1]']
+  const withPort = names.map((name) => `${name}:${port}`)
+  // Browsers leave the scheme's default port out.
+  return port === 80 ? [...withPort, ...names] : withPort
+}
+
+const parametersOfAResponse = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri']
+
+/** The `state` of a callback; `undefined` where there is none or a parameter stands twice (RFC 6749 §3.1). */
+export function stateOf(query: URLSearchParams): string | undefined {
+  if (parametersOfAResponse.some((name) => query.getAll(name).length > 1)) return undefined
+  return query.get('state') || undefined
+}

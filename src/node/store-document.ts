@@ -1,0 +1,138 @@
+import { isJsonObject, plainRecord, repeatsIdentity } from '../credential-key.ts'
+import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
+
+/** What stands in one file: everything known of one domain, account and kind. `docs/storage-format.md` describes it. */
+export interface CredentialDocument extends JsonObject {
+  format: typeof FORMAT
+  version: typeof VERSION
+  kind: CredentialKey['kind']
+  server_domain: string
+  account: string | null
+  records: JsonValue[]
+}
+
+/** What a document must say of itself to be the one that its path promises. */
+export interface DocumentPlace {
+  readonly kind: CredentialKey['kind']
+  readonly serverDomain: string
+  /** In a listing the account is not known: only whether it fits the file's name. */
+  readonly fitsAccount: (account: string | null) => boolean
+}
+
+/** What a file turned out to be. */
+export type Decoded<T> =
+  | { readonly state: 'ours'; readonly document: T }
+  /** Valid JSON that is not ours, or not of this place: neither used nor touched. */
+  | { readonly state: 'foreign'; readonly reason: string }
+  /** Written by a later latchkey. */
+  | { readonly state: 'newer'; readonly version: number }
+  | { readonly state: 'damaged' }
+
+/** How one kind of document is written down. */
+export interface DocumentCodec<T> {
+  decode(text: string): Decoded<T>
+  encode(document: T): string
+}
+
+const FORMAT = 'latchkey-credentials'
+const VERSION = 1
+
+/** Nothing that we write comes near; deeper documents would overflow the stack of `JSON.stringify`. */
+const DEEPEST = 64
+
+/**
+ * Reads the envelope that all our documents share: valid JSON, `format` and `version`. Fits documents of the current
+ * version; older ones will be migrated here.
+ */
+export function decodeEnvelope(
+  text: string,
+  envelope: { format: string; version: number },
+): Decoded<JsonObject> {
+  let value: JsonValue
+  try {
+    value = JSON.parse(text) as JsonValue
+  } catch {
+    return { state: 'damaged' }
+  }
+  if (!isJsonObject(value) || !Object.hasOwn(value, 'format') || value.format !== envelope.format) {
+    return { state: 'foreign', reason: 'belongs to another program' }
+  }
+  const { version } = value
+  if (typeof version === 'number' && version > envelope.version) return { state: 'newer', version }
+  if (version !== envelope.version || isDeeperThan(value, DEEPEST)) return { state: 'damaged' }
+  return { state: 'ours', document: value }
+}
+
+/** Pretty JSON that ends in a newline. */
+export function encodeDocument(document: JsonObject): string {
+  return `${JSON.stringify(document, null, 2)}\n`
+}
+
+export function credentialCodec(place: DocumentPlace): DocumentCodec<CredentialDocument> {
+  return {
+    encode: encodeDocument,
+    decode(text) {
+      const decoded = decodeEnvelope(text, { format: FORMAT, version: VERSION })
+      if (decoded.state !== 'ours') return decoded
+      const { kind, server_domain, account = null, records } = decoded.document
+      if (typeof account !== 'string' && account !== null) return { state: 'damaged' }
+      if (!Array.isArray(records)) return { state: 'damaged' }
+      if (kind !== place.kind || server_domain !== place.serverDomain || !place.fitsAccount(account)) {
+        return { state: 'foreign', reason: 'holds credentials of another server or account' }
+      }
+      return { state: 'ours', document: { ...decoded.document, account } as CredentialDocument }
+    },
+  }
+}
+
+export function emptyDocument(key: CredentialKey): CredentialDocument {
+  return {
+    format: FORMAT,
+    version: VERSION,
+    kind: key.kind,
+    server_domain: key.serverDomain,
+    account: key.account,
+    records: [],
+  }
+}
+
+/** A record as it stands in the document, and its revision (`''` when somebody wrote it by hand). */
+export interface FoundRecord {
+  readonly record: JsonObject
+  readonly revision: string
+}
+
+export function findRecord(document: CredentialDocument, key: CredentialKey): FoundRecord | undefined {
+  return recordsOf(document).find(({ record }) => repeatsIdentity(key, record))
+}
+
+/** Every record that is one; other things in the list are left alone. */
+export function recordsOf(document: CredentialDocument): FoundRecord[] {
+  return document.records.filter(isJsonObject).map((entry) => ({
+    record: plainRecord(entry),
+    revision: typeof entry.revision === 'string' ? entry.revision : '',
+  }))
+}
+
+/** The document with this record in place of the one with its identity, or at the end. All else is kept. */
+export function withRecord(
+  document: CredentialDocument,
+  key: CredentialKey,
+  { record, revision }: FoundRecord,
+): CredentialDocument {
+  const entry: JsonObject = { ...record, revision }
+  const index = document.records.findIndex((other) => isJsonObject(other) && repeatsIdentity(key, other))
+  const records = index === -1 ? [...document.records, entry] : document.records.with(index, entry)
+  return { ...document, records }
+}
+
+/** The document without any record of this identity. */
+export function withoutRecord(document: CredentialDocument, key: CredentialKey): CredentialDocument {
+  const records = document.records.filter((entry) => !isJsonObject(entry) || !repeatsIdentity(key, entry))
+  return { ...document, records }
+}
+
+function isDeeperThan(value: JsonValue | undefined, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return depth === 0 || Object.values(value).some((member) => isDeeperThan(member, depth - 1))
+}

@@ -1,0 +1,133 @@
+import { NetworkFailedError, ResponseInvalidError } from '../errors/index.ts'
+import type { JsonObject, JsonValue } from '../ports.ts'
+
+/** The largest document a server may send, in bytes. */
+const BODY_LIMIT = 1_048_576
+/** How deep its JSON may nest. */
+const DEPTH_LIMIT = 32
+
+/** An HTTP answer whose body was read once, under a limit, before anybody judges it. */
+export interface Answer {
+  readonly url: string
+  readonly status: number
+  readonly ok: boolean
+  readonly headers: Headers
+  readonly contentType: string | undefined
+  /** The members of a JSON object or a form-encoded body; `undefined` where it is neither. */
+  readonly members: JsonObject | undefined
+}
+
+/**
+ * Reads an answer whatever its status and content type: real servers send JSON as text, forms instead of JSON and
+ * errors with status 200. Members that are `null` are dropped.
+ *
+ * @throws `response_invalid` for a body over 1 MB or nested deeper than 32, `network_failed` when it breaks off
+ */
+export async function readAnswer(response: Response, url: string): Promise<Answer> {
+  const contentType = response.headers.get('content-type') ?? undefined
+  const text = await readText(response, url)
+  return {
+    url,
+    status: response.status,
+    ok: response.ok,
+    headers: response.headers,
+    contentType,
+    members: membersOf(text, contentType, () => invalid(response, url, 'its JSON is nested too deep')),
+  }
+}
+
+/** The answer as a `Response` that a strict reader accepts: JSON, with this status. */
+export function cleanResponse(members: JsonObject, status: number, headers?: Headers): Response {
+  const clean = new Headers({ 'content-type': 'application/json' })
+  const nonce = headers?.get('dpop-nonce')
+  if (nonce) clean.set('dpop-nonce', nonce)
+  return new Response(JSON.stringify(members), { status, headers: clean })
+}
+
+/** A member that has to be a string, or `undefined`; numbers are made strings (`client_id: 17`). */
+export function stringMember(members: JsonObject, name: string): string | undefined {
+  const value = members[name]
+  if (typeof value === 'number') return String(value)
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** A member that has to be a finite number of zero or more; numeric strings count (`expires_in: "3600"`). */
+export function numberMember(members: JsonObject, name: string): number | undefined {
+  const value = members[name]
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  return typeof number === 'number' && Number.isFinite(number) && number >= 0 ? number : undefined
+}
+
+/** A member that has to be a list of strings; anything else in the list is left out. */
+export function stringListMember(members: JsonObject, name: string): string[] | undefined {
+  const value = members[name]
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : undefined
+}
+
+async function readText(response: Response, url: string): Promise<string> {
+  if (!response.body) return ''
+  const reader = response.body.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  let size = 0
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return text + decoder.decode()
+      size += value.byteLength
+      if (size > BODY_LIMIT) throw invalid(response, url, 'it is larger than 1 MB')
+      text += decoder.decode(value, { stream: true })
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => {})
+    if (error instanceof ResponseInvalidError) throw error
+    throw new NetworkFailedError({
+      message: `The answer of ${url} broke off.`,
+      remedy: 'Try again; nothing stored was changed.',
+      url,
+      status: response.status,
+      cause: error,
+    })
+  }
+}
+
+function invalid(response: Response, url: string, why: string): ResponseInvalidError {
+  return new ResponseInvalidError({
+    message: `The answer of ${url} (HTTP ${response.status}) was not used: ${why}.`,
+    url,
+    status: response.status,
+    contentType: response.headers.get('content-type') ?? undefined,
+  })
+}
+
+function membersOf(
+  text: string,
+  contentType: string | undefined,
+  tooDeep: () => Error,
+): JsonObject | undefined {
+  const trimmed = text.trim()
+  if (trimmed.startsWith('{')) {
+    let value: JsonValue
+    try {
+      value = JSON.parse(trimmed)
+    } catch {
+      return undefined
+    }
+    if (depth(value) > DEPTH_LIMIT) throw tooDeep()
+    return Object.fromEntries(Object.entries(value as JsonObject).filter(([, member]) => member !== null))
+  }
+  if (
+    contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded') ||
+    /^[\w.-]+=[^<>\s]*$/.test(trimmed)
+  ) {
+    return Object.fromEntries(new URLSearchParams(trimmed))
+  }
+  return undefined
+}
+
+function depth(value: JsonValue | undefined, level = 0): number {
+  if (level > DEPTH_LIMIT || typeof value !== 'object' || value === null) return level
+  let deepest = level + 1
+  for (const member of Object.values(value)) deepest = Math.max(deepest, depth(member, level + 1))
+  return deepest
+}

@@ -1,0 +1,105 @@
+import * as oauth from 'oauth4webapi'
+import {
+  AuthorizationRefusedError,
+  AuthorizationResponseInvalidError,
+  IssuerMismatchError,
+  RedirectUriRefusedError,
+} from '../errors/index.ts'
+import { quoteServerText } from '../errors/server-text.ts'
+import type { AuthorizationRequest } from './authorization-request.ts'
+import { redirectUriRemedy } from './redirect-uri-remedy.ts'
+import type { ServerMetadata } from './server-metadata.ts'
+
+const START_AGAIN =
+  'Nothing was sent anywhere. Start the sign-in again; if it happens again, the authorization server is at fault.'
+
+/** Parameters that may be exchanged for a token: only {@link processAuthorizationResponse} makes them. */
+export type ValidatedResponse = { readonly parameters: URLSearchParams }
+
+/**
+ * Judges the redirect that came back: `state` first, then `iss`, and only then `error` is believed
+ * (RFC 6749 §10.12, RFC 9207 §2.4, MCP authorization "Authorization Response Validation").
+ *
+ * @throws `authorization_response_invalid`, `issuer_mismatch`, `authorization_refused`, `redirect_uri_refused`
+ */
+export function processAuthorizationResponse(
+  parameters: URLSearchParams,
+  request: AuthorizationRequest,
+  metadata: ServerMetadata,
+): ValidatedResponse {
+  for (const name of ['state', 'iss', 'code', 'error']) {
+    if (parameters.getAll(name).length > 1) throw invalid(name, `carries \`${name}\` more than once`)
+  }
+  if (parameters.get('state') !== request.state)
+    throw invalid('state', 'does not carry the `state` of our request')
+  assertIssuer(parameters.get('iss'), request, metadata)
+  const error = parameters.get('error')
+  if (error !== null) throw refusal(error, parameters.get('error_description'), request)
+  if (!parameters.get('code')) throw invalid('code', 'carries neither a code nor an error')
+  // Parameters of other specifications that came along would be refused; only these three are ours.
+  const ours = new URLSearchParams(
+    [...parameters].filter(([name]) => ['code', 'state', 'iss'].includes(name)),
+  )
+  return {
+    parameters: oauth.validateAuthResponse(metadata, { client_id: request.clientId }, ours, request.state),
+  }
+}
+
+function assertIssuer(iss: string | null, { issuer }: AuthorizationRequest, metadata: ServerMetadata): void {
+  // Plain string comparison, no normalisation (RFC 9207 §2.4).
+  if (iss === issuer || (iss === null && !metadata.authorization_response_iss_parameter_supported)) return
+  throw new IssuerMismatchError({
+    message:
+      iss === null
+        ? `The authorization response does not say which server it comes from, although ${issuer} announces that it does.`
+        : `The authorization response comes from ${quoteServerText(iss)}, not from ${quoteServerText(issuer)}.`,
+    remedy: START_AGAIN,
+    expected: issuer,
+    actual: iss ?? undefined,
+  })
+}
+
+function refusal(error: string, description: string | null, request: AuthorizationRequest): Error {
+  const host = new URL(request.issuer).host
+  const said = description ? `: ${quoteServerText(description)}` : ''
+  if (
+    error === 'redirect_uri_mismatch' ||
+    (error === 'invalid_request' && /redirect[_ ]uri/i.test(description ?? ''))
+  ) {
+    return new RedirectUriRefusedError({
+      message: `${host} does not accept the redirect URI ${request.redirectUri} (${quoteServerText(error, 60)}${said}).`,
+      remedy: redirectUriRemedy(request.redirectUri, host),
+      issuer: request.issuer,
+      redirectUri: request.redirectUri,
+    })
+  }
+  return new AuthorizationRefusedError({
+    message:
+      error === 'access_denied'
+        ? `The sign-in at ${host} was declined${said}.`
+        : `${host} refused the authorization request (${quoteServerText(error, 60)}${said}).`,
+    remedy: REMEDIES[error] ?? 'Run `latchkey login` with `--debug` to see the request that was refused.',
+    issuer: request.issuer,
+    error,
+  })
+}
+
+const REMEDIES: Record<string, string> = {
+  access_denied: 'Run `latchkey login` again and allow the access if that was not what you meant.',
+  invalid_scope:
+    'Set `auth.scope` to scopes this server knows, or remove it to ask for what the server advertises.',
+  unauthorized_client:
+    'The client may not use this flow: check how it is registered, or remove `client_id` to register a new one.',
+  invalid_target:
+    'The authorization server does not know this `resource`. Set `auth.resource` to the URI it expects, or to "off" (Microsoft Entra ID).',
+  temporarily_unavailable: 'Try again later.',
+  server_error: 'Try again later.',
+}
+
+function invalid(parameter: string, what: string): AuthorizationResponseInvalidError {
+  return new AuthorizationResponseInvalidError({
+    message: `The authorization response ${what}.`,
+    remedy: START_AGAIN,
+    parameter,
+  })
+}

@@ -1,0 +1,135 @@
+import type { ChallengeSummary } from '../errors/index.ts'
+
+/**
+ * `WWW-Authenticate`, read by the grammar of RFC 9110 §11.6.1 and tolerant where servers are known to slip:
+ * unquoted URLs, single quotes, a missing closing quote, several challenges in one or many header lines.
+ */
+
+export interface Challenge {
+  /** Lower case: `bearer`, `dpop`, `basic`. */
+  readonly scheme: string
+  /** The `token68` form (`Negotiate abc==`). */
+  readonly token68?: string
+  /** By lower-case name; the first of a repeated parameter counts. */
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+const TOKEN = /[!#$%&'*+\-.^_`|~\w]+/y
+const TOKEN68 = /([A-Za-z0-9\-._~+/]+=*)[ \t]*(?=,|$)/y
+const PARAMETER = /([!#$%&'*+\-.^_`|~\w]+)[ \t]*=[ \t]*/y
+const SEPARATORS = /[ \t,]*/y
+
+/** All challenges of a `WWW-Authenticate` value, in order. An empty list for `null`. */
+export function parseChallenges(value: string | null | undefined): Challenge[] {
+  const challenges: Challenge[] = []
+  const cursor = new Cursor(value ?? '')
+  while (!cursor.atEnd()) {
+    cursor.skip(SEPARATORS)
+    const scheme = cursor.take(TOKEN)
+    if (!scheme) {
+      // Not a token where a scheme must stand: nothing after it can be trusted to be what it looks like.
+      break
+    }
+    const token68 = cursor.take(TOKEN68)?.[1]
+    const parameters = new Map<string, string>()
+    if (token68 === undefined) readParameters(cursor, parameters)
+    challenges.push({ scheme: scheme[0].toLowerCase(), ...(token68 && { token68 }), parameters })
+  }
+  return challenges
+}
+
+/**
+ * The challenge that speaks of OAuth: one with `resource_metadata` first, then Bearer, then DPoP.
+ * `undefined` when only other schemes (Basic, Negotiate) are offered.
+ */
+export function oauthChallenge(challenges: readonly Challenge[]): Challenge | undefined {
+  const oauth = challenges.filter(({ scheme }) => scheme === 'bearer' || scheme === 'dpop')
+  return (
+    oauth.find(({ parameters }) => parameters.has('resource_metadata')) ??
+    oauth.find(({ scheme }) => scheme === 'bearer') ??
+    oauth[0]
+  )
+}
+
+/** What a 401 or 403 says, in the form that errors and sign-ins carry. */
+export function challengeOf(response: Response): ChallengeSummary {
+  const challenges = parseChallenges(response.headers.get('www-authenticate'))
+  const challenge = oauthChallenge(challenges) ?? challenges[0]
+  const parameter = (name: 'resource_metadata' | 'scope' | 'error') => {
+    const value = challenge?.parameters.get(name)
+    return value ? { [name]: value } : {}
+  }
+  return {
+    scheme: challenge?.scheme,
+    ...parameter('resource_metadata'),
+    ...parameter('scope'),
+    ...parameter('error'),
+  }
+}
+
+function readParameters(cursor: Cursor, parameters: Map<string, string>): void {
+  for (;;) {
+    const before = cursor.position
+    cursor.skip(SEPARATORS)
+    const name = cursor.take(PARAMETER)?.[1]?.toLowerCase()
+    if (name === undefined) {
+      cursor.position = before
+      return
+    }
+    const value = cursor.takeValue()
+    if (!parameters.has(name)) parameters.set(name, value)
+  }
+}
+
+class Cursor {
+  readonly #text: string
+  position = 0
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  atEnd(): boolean {
+    return this.position >= this.#text.length
+  }
+
+  skip(pattern: RegExp): void {
+    this.take(pattern)
+    // A scheme is followed by spaces; after the separators the next token starts.
+  }
+
+  take(pattern: RegExp): RegExpExecArray | undefined {
+    this.#skipSpaces()
+    pattern.lastIndex = this.position
+    const match = pattern.exec(this.#text)
+    if (!match) return undefined
+    this.position = pattern.lastIndex
+    return match
+  }
+
+  /** A quoted string with its escapes undone, or everything up to the next comma or space. */
+  takeValue(): string {
+    const quote = this.#text[this.position]
+    if (quote !== '"' && quote !== "'") return this.#takeUntil(/[,\s]/g)
+    this.position += 1
+    let value = ''
+    while (this.position < this.#text.length) {
+      const character = this.#text[this.position++]!
+      if (character === quote) return value
+      value += character === '\\' ? (this.#text[this.position++] ?? '') : character
+    }
+    return value
+  }
+
+  #takeUntil(stop: RegExp): string {
+    stop.lastIndex = this.position
+    const end = stop.exec(this.#text)?.index ?? this.#text.length
+    const value = this.#text.slice(this.position, end)
+    this.position = end
+    return value
+  }
+
+  #skipSpaces(): void {
+    while (this.#text[this.position] === ' ' || this.#text[this.position] === '\t') this.position += 1
+  }
+}

@@ -1,0 +1,53 @@
+import * as oauth from 'oauth4webapi'
+import type { ServerMetadata } from './server-metadata.ts'
+
+/** How a client proves itself at the token endpoint (RFC 7591 §2, `token_endpoint_auth_method`). */
+export type ClientAuthenticationMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
+
+/** A client as the authorization server knows it, and how it authenticates. */
+export interface ClientInformation {
+  readonly client_id: string
+  readonly client_secret?: string
+  readonly token_endpoint_auth_method: ClientAuthenticationMethod
+}
+
+/**
+ * The method for a client whose method nobody named: `none` without a secret; with one the body, where the server
+ * lists it (Basic is encoded in three ways in the wild), else Basic, which RFC 8414 §2 makes the default.
+ */
+export function chooseAuthenticationMethod(
+  supported: readonly string[] | undefined,
+  hasSecret: boolean,
+): ClientAuthenticationMethod {
+  if (!hasSecret) return 'none'
+  return supported?.includes('client_secret_post') ? 'client_secret_post' : 'client_secret_basic'
+}
+
+/** The method to ask for when registering: none, as a native app has no secret to keep, unless it is not offered. */
+export function registrationAuthenticationMethod(
+  supported: readonly string[] | undefined,
+): ClientAuthenticationMethod {
+  if (!supported || supported.includes('none')) return 'none'
+  return chooseAuthenticationMethod(supported, true)
+}
+
+/** The method a registration answer names, or the one that fits what it brought. */
+export function registeredAuthenticationMethod(
+  named: string | undefined,
+  hasSecret: boolean,
+  metadata: ServerMetadata,
+): ClientAuthenticationMethod {
+  if (named === 'none' || !hasSecret) return 'none'
+  if (named === 'client_secret_basic' || named === 'client_secret_post') return named
+  return chooseAuthenticationMethod(metadata.token_endpoint_auth_methods_supported, hasSecret)
+}
+
+export function clientAuthentication({
+  client_secret,
+  token_endpoint_auth_method,
+}: ClientInformation): oauth.ClientAuth {
+  if (token_endpoint_auth_method === 'none' || client_secret === undefined) return oauth.None()
+  return token_endpoint_auth_method === 'client_secret_post'
+    ? oauth.ClientSecretPost(client_secret)
+    : oauth.ClientSecretBasic(client_secret)
+}

@@ -1,0 +1,111 @@
+import * as oauth from 'oauth4webapi'
+import { NetworkFailedError, RegistrationRefusedError } from '../errors/index.ts'
+import { quoteServerText } from '../errors/server-text.ts'
+import { type Answer, numberMember, readAnswer, stringMember } from './answer.ts'
+import {
+  type ClientInformation,
+  registeredAuthenticationMethod,
+  registrationAuthenticationMethod,
+} from './client-authentication.ts'
+import { type RequestContext, requestOptions } from './request-options.ts'
+import type { ServerMetadata } from './server-metadata.ts'
+
+/** What is asked for (RFC 7591 §2). */
+export interface RegistrationRequest {
+  readonly clientName: string
+  readonly redirectUri: string
+  readonly scope: string | undefined
+}
+
+/** What the server answered (RFC 7591 §3.2.1). */
+export interface RegisteredClient extends ClientInformation {
+  /** Seconds since 1970; absent when the secret does not expire. */
+  readonly client_secret_expires_at?: number
+  readonly client_id_issued_at?: number
+  readonly registration_client_uri?: string
+  readonly registration_access_token?: string
+}
+
+/** Registers a native public client (RFC 7591 §3.1, RFC 8252). */
+export async function requestRegistration(
+  metadata: ServerMetadata,
+  { clientName, redirectUri, scope }: RegistrationRequest,
+  context: RequestContext,
+): Promise<Answer> {
+  const response = await oauth.dynamicClientRegistrationRequest(
+    metadata,
+    {
+      client_name: clientName,
+      redirect_uris: [redirectUri],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      application_type: 'native',
+      token_endpoint_auth_method: registrationAuthenticationMethod(
+        metadata.token_endpoint_auth_methods_supported,
+      ),
+      ...(scope !== undefined && { scope }),
+    },
+    requestOptions(context),
+  )
+  return readAnswer(response, metadata.registration_endpoint!)
+}
+
+/**
+ * Judges a registration answer: 200 counts as 201, numbers may be strings, a secret may come unasked.
+ *
+ * @throws `registration_refused`; `network_failed` for 5xx and 429
+ */
+export function processRegistration(
+  answer: Answer,
+  metadata: ServerMetadata,
+  { redirectUri }: RegistrationRequest,
+): RegisteredClient {
+  const { members, ok } = answer
+  const clientId = members && stringMember(members, 'client_id')
+  if (!ok || !members || !clientId) throw refusal(answer, metadata, redirectUri)
+  const secret = stringMember(members, 'client_secret')
+  const secretExpires = numberMember(members, 'client_secret_expires_at')
+  const issuedAt = numberMember(members, 'client_id_issued_at')
+  const managementUri = stringMember(members, 'registration_client_uri')
+  const managementToken = stringMember(members, 'registration_access_token')
+  const named = stringMember(members, 'token_endpoint_auth_method')
+  return {
+    client_id: clientId,
+    ...(secret !== undefined && { client_secret: secret }),
+    token_endpoint_auth_method: registeredAuthenticationMethod(named, secret !== undefined, metadata),
+    // 0 means "never" (RFC 7591 §3.2.1).
+    ...(secret !== undefined && secretExpires && { client_secret_expires_at: secretExpires }),
+    ...(issuedAt && { client_id_issued_at: issuedAt }),
+    ...(managementUri &&
+      managementToken && {
+        registration_client_uri: managementUri,
+        registration_access_token: managementToken,
+      }),
+  }
+}
+
+function refusal({ members, status, url }: Answer, metadata: ServerMetadata, redirectUri: string): Error {
+  if (status >= 500 || status === 429) {
+    return new NetworkFailedError({
+      message: `The registration endpoint ${url} answered HTTP ${status}.`,
+      remedy: 'Try again later; nothing stored was changed.',
+      url,
+      status,
+    })
+  }
+  const error = members && stringMember(members, 'error')
+  const description = members && stringMember(members, 'error_description')
+  const said = [error, description && quoteServerText(description)].filter(Boolean).join(': ')
+  const host = new URL(metadata.issuer).host
+  return new RegistrationRefusedError({
+    message: `${host} refused to register a client (HTTP ${status}${said ? `, ${said}` : ''}).`,
+    remedy:
+      error === 'invalid_redirect_uri'
+        ? `It does not accept the redirect URI ${redirectUri}. Set \`redirect_uri\` or \`callback_port\` to one it accepts, or register a client at ${host} by hand and set \`client_id\`.`
+        : `Some authorization servers register only clients they know. Register one at ${host} by hand, with exactly this redirect URI: ${redirectUri} and set \`auth.client_id\` (and \`auth.client_secret\` if it gives you one).`,
+    issuer: metadata.issuer,
+    status,
+    error,
+    redirectUri,
+  })
+}

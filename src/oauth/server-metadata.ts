@@ -1,0 +1,117 @@
+import * as oauth from 'oauth4webapi'
+import { IssuerMismatchError, PkceUnsupportedError } from '../errors/index.ts'
+import { quoteServerText } from '../errors/server-text.ts'
+import type { Fetch, JsonObject } from '../ports.ts'
+import { type Answer, cleanResponse, readAnswer, stringListMember, stringMember } from './answer.ts'
+
+/** Authorization server metadata (RFC 8414 §2) that passed our checks: issuer as asked, endpoints present. */
+export interface ServerMetadata extends oauth.AuthorizationServer {
+  readonly issuer: string
+  readonly authorization_endpoint: string
+  readonly token_endpoint: string
+}
+
+/**
+ * Where the metadata of an issuer may be, in the order of MCP 2026-07-28 authorization-server-discovery:
+ * RFC 8414 inserted, OpenID inserted, OpenID appended; two of them for an issuer without a path.
+ */
+export function serverMetadataUrls(issuer: string): string[] {
+  const { origin, pathname } = new URL(issuer)
+  const path = pathname.replace(/\/+$/, '')
+  const wellKnown = `${origin}/.well-known`
+  if (path === '') return [`${wellKnown}/oauth-authorization-server`, `${wellKnown}/openid-configuration`]
+  return [
+    `${wellKnown}/oauth-authorization-server${path}`,
+    `${wellKnown}/openid-configuration${path}`,
+    `${origin}${path}/.well-known/openid-configuration`,
+  ]
+}
+
+export async function requestServerMetadata(
+  fetch: Fetch,
+  url: string,
+  signal?: AbortSignal,
+): Promise<Answer> {
+  const response = await fetch(url, {
+    // A 2025-03-26 server may choose its answer by this header; others ignore it.
+    headers: { accept: 'application/json', 'mcp-protocol-version': '2025-03-26' },
+    ...(signal && { signal }),
+  })
+  return readAnswer(response, url)
+}
+
+/**
+ * Judges a metadata answer. `undefined` when it is no metadata document (the next URL may have one).
+ *
+ * @throws `issuer_mismatch` when it is one, for another issuer (RFC 8414 §3.3: it must not be used)
+ */
+export async function processServerMetadata(
+  answer: Answer,
+  issuer: string,
+): Promise<ServerMetadata | undefined> {
+  const { ok, members, url } = answer
+  if (!ok || !members || !hasEndpoints(members)) return undefined
+  const actual = stringMember(members, 'issuer')
+  // Compared as strings, before oauth4webapi does it on normalised URLs.
+  if (actual !== issuer) {
+    throw new IssuerMismatchError({
+      message: `The metadata at ${url} is for the issuer ${quoteServerText(actual ?? '')}, not for ${quoteServerText(issuer)}.`,
+      remedy:
+        'Metadata for another issuer must not be used. If you trust this authorization server, give its metadata under `auth.oauth_provider`; else tell the operator.',
+      expected: issuer,
+      actual,
+    })
+  }
+  const metadata = await oauth.processDiscoveryResponse(new URL(issuer), cleanResponse(tidy(members), 200))
+  return metadata as ServerMetadata
+}
+
+/**
+ * PKCE with S256 must be advertised (MCP authorization, Authorization Code Protection).
+ *
+ * @throws `pkce_unsupported`
+ */
+export function assertPkceSupported(metadata: ServerMetadata): void {
+  const supported = metadata.code_challenge_methods_supported
+  if (supported?.includes('S256')) return
+  throw new PkceUnsupportedError({
+    message: supported
+      ? `The authorization server ${metadata.issuer} supports PKCE only with ${supported.map((method) => quoteServerText(method, 40)).join(', ') || 'no method'}; S256 is required.`
+      : `The metadata of the authorization server ${metadata.issuer} does not say that it supports PKCE.`,
+    remedy: supported
+      ? 'Ask its operator to enable S256.'
+      : 'If you know that it does (Microsoft Entra ID and Amazon Cognito leave it out), give its metadata under `auth.oauth_provider`: what you write there is taken as vouched for.',
+    issuer: metadata.issuer,
+    supported,
+  })
+}
+
+/** The endpoints of MCP 2025-03-26 for a server that publishes no metadata at all. */
+export function defaultServerMetadata(serverUrl: string): ServerMetadata {
+  const { origin } = new URL(serverUrl)
+  return {
+    issuer: origin,
+    authorization_endpoint: `${origin}/authorize`,
+    token_endpoint: `${origin}/token`,
+    registration_endpoint: `${origin}/register`,
+    code_challenge_methods_supported: ['S256'],
+    token_endpoint_auth_methods_supported: ['none', 'client_secret_post', 'client_secret_basic'],
+  }
+}
+
+function hasEndpoints(members: JsonObject): boolean {
+  return ['authorization_endpoint', 'token_endpoint'].every((name) =>
+    URL.canParse(stringMember(members, name) ?? ''),
+  )
+}
+
+/** Lists that are no lists and flags that are no flags are left out instead of failing the whole document. */
+function tidy(members: JsonObject): JsonObject {
+  const tidied: JsonObject = { ...members }
+  for (const name of Object.keys(members)) {
+    if (name.endsWith('_supported') && typeof members[name] !== 'boolean') {
+      tidied[name] = stringListMember(members, name)
+    }
+  }
+  return tidied
+}

@@ -1,0 +1,199 @@
+import * as oauth from 'oauth4webapi'
+import {
+  NetworkFailedError,
+  RedirectUriRefusedError,
+  ResponseInvalidError,
+  TokenRequestRefusedError,
+} from '../errors/index.ts'
+import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
+import { type Answer, cleanResponse, numberMember, readAnswer, stringMember } from './answer.ts'
+import type { AuthorizationRequest } from './authorization-request.ts'
+import type { ValidatedResponse } from './authorization-response.ts'
+import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
+import { redirectUriRemedy } from './redirect-uri-remedy.ts'
+import { type RequestContext, requestOptions } from './request-options.ts'
+import { grantedScope } from './scope.ts'
+
+/** What a token endpoint must be known by: enough for a refresh from what is stored. */
+export interface TokenEndpoint {
+  readonly issuer: string
+  readonly token_endpoint: string
+}
+
+/** A token answer (RFC 6749 §5.1) after judging. */
+export interface TokenAnswer {
+  readonly access_token: string
+  /** Lower case. */
+  readonly token_type: 'bearer' | 'dpop'
+  /** Seconds; absent when the server gives none. */
+  readonly expires_in?: number
+  readonly refresh_token?: string
+  /** Space-separated; absent means "as requested" (RFC 6749 §5.1). */
+  readonly scope?: string
+}
+
+/** Exchanges the code (RFC 6749 §4.1.3 with RFC 7636 and RFC 8707). */
+export async function requestCodeExchange(
+  endpoint: TokenEndpoint,
+  client: ClientInformation,
+  response: ValidatedResponse,
+  request: AuthorizationRequest,
+  context: RequestContext,
+): Promise<Answer> {
+  const answer = await oauth.authorizationCodeGrantRequest(
+    { ...endpoint },
+    { client_id: client.client_id },
+    clientAuthentication(client),
+    response.parameters,
+    request.redirectUri,
+    request.codeVerifier,
+    {
+      ...requestOptions(context),
+      headers: ACCEPT_JSON,
+      additionalParameters: resourceParameter(request.resource),
+    },
+  )
+  return readAnswer(answer, endpoint.token_endpoint)
+}
+
+export interface RefreshParameters {
+  readonly refreshToken: string
+  readonly resource: string | undefined
+  /** Sent only where the scope was asked for by name: some servers drop it otherwise (Entra ID). */
+  readonly scope: string | undefined
+}
+
+/** Refreshes (RFC 6749 §6). */
+export async function requestRefresh(
+  endpoint: TokenEndpoint,
+  client: ClientInformation,
+  { refreshToken, resource, scope }: RefreshParameters,
+  context: RequestContext,
+): Promise<Answer> {
+  const answer = await oauth.refreshTokenGrantRequest(
+    { ...endpoint },
+    { client_id: client.client_id },
+    clientAuthentication(client),
+    refreshToken,
+    {
+      ...requestOptions(context),
+      headers: ACCEPT_JSON,
+      additionalParameters: { ...resourceParameter(resource), ...(scope !== undefined && { scope }) },
+    },
+  )
+  return readAnswer(answer, endpoint.token_endpoint)
+}
+
+/**
+ * Judges a token answer. `error` is taken wherever it stands, whatever the status (GitHub: HTTP 200).
+ *
+ * @throws `token_request_refused`, `redirect_uri_refused`, `network_failed` (5xx, 429), `response_invalid`
+ */
+export async function processTokenAnswer(
+  answer: Answer,
+  endpoint: TokenEndpoint,
+  client: ClientInformation,
+  redirectUri: string | undefined,
+): Promise<TokenAnswer> {
+  const { members, status, ok, url, contentType } = answer
+  const error = members && stringMember(members, 'error')
+  if (error && !TRANSIENT.has(error)) {
+    throw refusal(answer, error, endpoint, redirectUri)
+  }
+  if (status >= 500 || status === 429 || error) throw unavailable(answer)
+  const accessToken = members && stringMember(members, 'access_token')
+  if (!ok || !members || !accessToken) {
+    throw new ResponseInvalidError({
+      message: `The token endpoint ${url} answered HTTP ${status} (${cleanServerText(contentType ?? 'no content type', 80)}) with neither a token nor an error.`,
+      remedy:
+        'Run the command with `--debug` to see the requests; the operator of the authorization server has to look into it.',
+      url,
+      status,
+      contentType,
+    })
+  }
+  return judged(members, accessToken, endpoint, client)
+}
+
+async function judged(
+  members: NonNullable<Answer['members']>,
+  accessToken: string,
+  endpoint: TokenEndpoint,
+  client: ClientInformation,
+): Promise<TokenAnswer> {
+  const expiresIn = numberMember(members, 'expires_in')
+  const refreshToken = stringMember(members, 'refresh_token')
+  const scope = grantedScope(stringMember(members, 'scope'))
+  // Only what we use travels on: an unasked `id_token` would be validated and could fail the login.
+  const clean = {
+    access_token: accessToken,
+    token_type: stringMember(members, 'token_type') ?? 'bearer',
+    ...(expiresIn !== undefined && { expires_in: expiresIn }),
+    ...(refreshToken !== undefined && { refresh_token: refreshToken }),
+    ...(scope !== undefined && { scope }),
+  }
+  const token = await oauth.processRefreshTokenResponse(
+    { ...endpoint },
+    { client_id: client.client_id },
+    cleanResponse(clean, 200),
+    // Slack says `user`: a token that is none of the known kinds is used as a bearer token.
+    { recognizedTokenTypes: { [clean.token_type.toLowerCase()]: () => {} } },
+  )
+  return { ...token, token_type: token.token_type === 'dpop' ? 'dpop' : 'bearer' } as TokenAnswer
+}
+
+const ACCEPT_JSON = { accept: 'application/json' }
+const TRANSIENT = new Set(['temporarily_unavailable', 'server_error', 'slow_down'])
+
+function resourceParameter(resource: string | undefined): Record<string, string> {
+  return resource === undefined ? {} : { resource }
+}
+
+function unavailable({ url, status }: Answer): NetworkFailedError {
+  return new NetworkFailedError({
+    message: `The token endpoint ${url} is not available now (HTTP ${status}).`,
+    remedy: 'Try again later; nothing stored was changed.',
+    url,
+    status,
+  })
+}
+
+function refusal(
+  { members, status }: Answer,
+  error: string,
+  { issuer }: TokenEndpoint,
+  redirectUri?: string,
+): Error {
+  const host = new URL(issuer).host
+  const description = members && stringMember(members, 'error_description')
+  const said = `${quoteServerText(error, 60)}${description ? `: ${quoteServerText(description)}` : ''}`
+  if (error === 'redirect_uri_mismatch' && redirectUri) {
+    return new RedirectUriRefusedError({
+      message: `${host} does not accept the redirect URI ${redirectUri} (${said}).`,
+      remedy: redirectUriRemedy(redirectUri, host),
+      issuer,
+      redirectUri,
+    })
+  }
+  return new TokenRequestRefusedError({
+    message: `${host} refused the token request (${said}).`,
+    remedy: REMEDIES[error] ?? 'Sign in again with `latchkey login`.',
+    issuer,
+    error,
+    status,
+  })
+}
+
+const CHECK_CLIENT =
+  'Check `client_id` and `client_secret` (a secret may have been replaced at the provider), or remove both to have a client registered.'
+const REMEDIES: Record<string, string> = {
+  invalid_client: CHECK_CLIENT,
+  unauthorized_client: CHECK_CLIENT,
+  incorrect_client_credentials: CHECK_CLIENT,
+  bad_verification_code:
+    'The code was used already or is older than ten minutes. Sign in again with `latchkey login`.',
+  invalid_target:
+    'The authorization server does not know this `resource`. Set `auth.resource` to the URI it expects, or to "off" (Microsoft Entra ID).',
+  invalid_scope:
+    'Set `auth.scope` to scopes this server knows, or remove it to ask for what the server advertises.',
+}

@@ -1,0 +1,30 @@
+/** What every entry exports. A name that is not here is not public. */
+export { basicAuth, type CustomAuth, headers } from './config/custom-auth.ts'
+export type {
+  AuthConfig,
+  HttpServerConfig,
+  McpServersConfig,
+  OAuthConfig,
+  OAuthProviderConfig,
+  ServerConfig,
+  StdioServerConfig,
+} from './config/input.ts'
+export type { LoginStatus } from './credentials/login-status.ts'
+export type { Interactive } from './credentials/runtime.ts'
+export type { ProviderMetadata, RequestSigner } from './definitions.ts'
+export * from './errors/index.ts'
+export type * from './events.ts'
+export type { LoginOptions, LogoutOutcome, ServerInput } from './latchkey.ts'
+export type { AllSessions } from './mcp/client.ts'
+export type { Session } from './mcp/session.ts'
+export type { SessionOptions } from './mcp/session-options.ts'
+export type { LatchkeyOptions } from './options.ts'
+export type {
+  CredentialKey,
+  CredentialStore,
+  Fetch,
+  JsonObject,
+  JsonValue,
+  Lease,
+  StoredRecord,
+} from './ports.ts'

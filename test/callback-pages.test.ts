@@ -1,0 +1,205 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { AxeBuilder } from '@axe-core/playwright'
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createLoopbackReceiver } from '../src/node/loopback-receiver.ts'
+import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../src/ports.ts'
+import { type LoopbackServer, startLoopbackServer } from './fixtures/loopback-server.ts'
+import { requires } from './requires.ts'
+
+const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
+
+/** `LATCHKEY_TEST_PICTURES=docs npx vitest run test/callback-pages.test.ts` renews the pictures in the documentation. */
+const pictures = process.env.LATCHKEY_TEST_PICTURES
+
+const outcomes: Record<RedirectOutcome['kind'], { outcome: RedirectOutcome; heading: string }> = {
+  success: { outcome: { kind: 'success' }, heading: 'Signed in to linear' },
+  error: {
+    outcome: {
+      kind: 'error',
+      title: 'The sign-in could not be completed',
+      message: 'auth.linear.app refused the authorization code: it was used before or has run out.',
+      remedy: 'Run `latchkey login linear` again. If it happens again, check the clock of this computer.',
+      code: 'token_request_refused',
+    },
+    heading: 'The sign-in could not be completed',
+  },
+  cancelled: { outcome: { kind: 'cancelled' }, heading: 'Sign-in cancelled' },
+  expired: { outcome: { kind: 'expired' }, heading: 'This sign-in has expired' },
+}
+const kinds = Object.keys(outcomes) as RedirectOutcome['kind'][]
+const walks = kinds.flatMap((kind) => (['light', 'dark'] as const).map((scheme) => [kind, scheme] as const))
+
+requires('chromium', existsSync(executablePath))('the pages in a real browser', () => {
+  let browser: Browser
+  let authorizationServer: LoopbackServer
+  let listener: RedirectListener
+  let context: BrowserContext
+  let requested: string[]
+
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath,
+      args: [
+        '--disable-quic',
+        '--no-sandbox',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    })
+    authorizationServer = await startLoopbackServer((_request, response, { query }) => {
+      const callback = new URL(query.get('redirect_uri') ?? '')
+      callback.searchParams.set('code', 'code-of-the-test')
+      callback.searchParams.set('state', query.get('state') ?? '')
+      response.writeHead(302, { location: callback.href }).end()
+    })
+  }, 60_000)
+  afterAll(async () => {
+    await browser?.close()
+    await authorizationServer?.close()
+  })
+
+  beforeEach(async () => {
+    listener = await createLoopbackReceiver().listen({
+      host: 'localhost',
+      port: 0,
+      path: '/callback',
+      alternatives: [],
+    })
+  })
+  afterEach(async () => {
+    await context?.close()
+    await listener.close()
+  })
+
+  /** A browser of its own, whose every request is written down. */
+  async function newPage(options: BrowserContextOptions): Promise<Page> {
+    context = await browser.newContext(options)
+    requested = []
+    context.on('request', (request) => requested.push(request.url()))
+    return await context.newPage()
+  }
+
+  function expectSignIn(): PendingRedirect {
+    const authorizationUrl = new URL('/authorize', authorizationServer.origin)
+    authorizationUrl.searchParams.set('redirect_uri', listener.redirectUri)
+    authorizationUrl.searchParams.set('state', 'state-of-the-test')
+    return listener.expect({
+      state: 'state-of-the-test',
+      authorizationUrl: authorizationUrl.href,
+      serverName: 'linear',
+      authorizationHost: 'auth.linear.app',
+    })
+  }
+
+  /** Start URL → authorization server → callback, held → page. */
+  async function walk(page: Page, outcome: RedirectOutcome): Promise<void> {
+    const signIn = expectSignIn()
+    const arrival = page.goto(signIn.startUrl)
+    const parameters = await signIn.response
+    expect(parameters.get('code')).toBe('code-of-the-test')
+    signIn.finish(outcome)
+    await arrival
+  }
+
+  function expectOnlyLoopback(): void {
+    expect(requested.length).toBeGreaterThanOrEqual(4)
+    for (const url of requested) expect(new URL(url).hostname).toMatch(/^(localhost|127\.0\.0\.1|\[::1\])$/)
+  }
+
+  it.each(walks)(
+    '%s, %s: shown without JavaScript, nothing left in the address bar',
+    async (kind, scheme) => {
+      const page = await newPage({
+        colorScheme: scheme,
+        javaScriptEnabled: false,
+        viewport: { width: 760, height: 680 },
+      })
+      await walk(page, outcomes[kind].outcome)
+      await expect(page.locator('h1').textContent()).resolves.toBe(outcomes[kind].heading)
+      expect(await page.locator('[role=status]').isVisible()).toBe(true)
+      expect(page.url()).toMatch(/^http:\/\/localhost:\d+\/done\/[A-Za-z0-9_-]{22}$/)
+      expectOnlyLoopback()
+      if (pictures) {
+        mkdirSync(pictures, { recursive: true })
+        const name = `callback-${kind}${scheme === 'dark' ? '-dark' : ''}.png`
+        await page.screenshot({ path: join(pictures, name) })
+      }
+    },
+  )
+
+  it.each(walks)('%s, %s: no accessibility violation, no message from the policy', async (kind, scheme) => {
+    const page = await newPage({ colorScheme: scheme })
+    const complaints: string[] = []
+    // Chromium also notes the status of the page itself.
+    page.on('console', (message) => {
+      if (!/responded with a status of 4(00|10) /.test(message.text())) complaints.push(message.text())
+    })
+    page.on('pageerror', (error) => complaints.push(String(error)))
+    await walk(page, outcomes[kind].outcome)
+    expect(complaints).toEqual([])
+    // The policy allows no script at all; axe comes in through the browser's own door.
+    const { violations, passes } = await new AxeBuilder({ page }).setLegacyMode().analyze()
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([])
+    expect(passes.map(({ id }) => id)).toContain('color-contrast')
+    expectOnlyLoopback()
+  })
+
+  it.each(kinds)('%s: fits a column of 320 px, with names that do not break', async (kind) => {
+    const page = await newPage({ viewport: { width: 320, height: 480 } })
+    const signIn = listener.expect({
+      state: 'narrow',
+      authorizationUrl: `${authorizationServer.origin}/authorize?state=narrow&redirect_uri=${encodeURIComponent(listener.redirectUri)}`,
+      serverName: `https://mcp.example.com/${'very-long-path'.repeat(6)}`,
+      authorizationHost: `${'sub-domain.'.repeat(12)}example.com`,
+    })
+    const arrival = page.goto(signIn.startUrl)
+    await signIn.response
+    signIn.finish(outcomes[kind].outcome)
+    await arrival
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320)
+  })
+
+  it('a second opening of the start link is told so, and the first tab still ends well', async () => {
+    const first = await newPage({ javaScriptEnabled: false })
+    const signIn = expectSignIn()
+    const arrival = first.goto(signIn.startUrl)
+    await signIn.response
+    const second = await context.newPage()
+    await second.goto(signIn.startUrl)
+    expect(await second.locator('h1').textContent()).toBe('This link was already used')
+    signIn.finish({ kind: 'success' })
+    await arrival
+    expect(await first.locator('h1').textContent()).toBe('Signed in to linear')
+  })
+
+  it('S15: a hostile text stays text', async () => {
+    const page = await newPage({})
+    const hostile =
+      '<script>document.title="owned"</script><img src="http://198.51.100.1/x" onerror="document.title=\'owned\'">'
+    await walk(page, { kind: 'error', title: hostile, message: hostile, remedy: hostile, code: hostile })
+    expect(await page.locator('h1').textContent()).toBe(hostile)
+    expect(await page.title()).toBe(`${hostile} – latchkey`)
+    expect(await page.locator('img, script').count()).toBe(0)
+    expectOnlyLoopback()
+  })
+
+  it('the page arrives although the listener is closed at once', async () => {
+    const page = await newPage({ javaScriptEnabled: false })
+    const signIn = expectSignIn()
+    const arrival = page.goto(signIn.startUrl)
+    await signIn.response
+    signIn.finish({ kind: 'success' })
+    await listener.close()
+    await arrival
+    expect(await page.locator('h1').textContent()).toBe('Signed in to linear')
+  })
+})
