@@ -4,6 +4,7 @@ import { createBrowser } from './node/browser.ts'
 import { systemClock } from './node/clock.ts'
 import { createFileStore } from './node/file-store.ts'
 import { createLoopbackReceiver } from './node/loopback-receiver.ts'
+import { loadMcpSdk } from './node/mcp-sdk.ts'
 import { type PathEnvironment, storeHome } from './node/paths.ts'
 import type { FullPlatform } from './options.ts'
 
@@ -24,7 +25,7 @@ export const nodePlatform: FullPlatform = {
   attended: process.stderr.isTTY === true,
   debug: process.env.LATCHKEY_DEBUG === '1',
   debugListener: (event) => void process.stderr.write(`${renderEvent(event)}\n`),
-  loadSdk: () => import('@modelcontextprotocol/client'),
+  loadSdk: loadMcpSdk,
   stdioTransport: async (definition) => {
     const { openStdioTransport } = await import('./node/stdio.ts')
     return openStdioTransport(definition, process.env)

@@ -23,12 +23,17 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close()
 })
 
+/** Below the ports that systems hand out by themselves: what a test lets go is not taken by a neighbour at once. */
+function quietPort(): number {
+  return 20_000 + Math.floor(Math.random() * 12_000)
+}
+
 async function listen(address: Partial<RedirectAddress> = {}): Promise<RedirectListener> {
   const listener = await receiver.listen({
     host: 'localhost',
-    port: 0,
+    port: quietPort(),
     path: '/callback',
-    alternatives: [],
+    alternatives: address.port === undefined ? ['any'] : [],
     ...address,
   })
   closers.push(() => listener.close())
@@ -36,7 +41,7 @@ async function listen(address: Partial<RedirectAddress> = {}): Promise<RedirectL
 }
 
 /** Somebody else's server. */
-async function occupy(host: string, port = 0): Promise<number> {
+async function occupy(host: string, port = quietPort()): Promise<number> {
   const server: Server = createTcpServer()
   await new Promise<void>((resolve, reject) =>
     server.once('error', reject).listen({ host, port, ipv6Only: true }, resolve),

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { parseEnvFile } from '../config/env-file.ts'
 import type { StdioServerDefinition } from '../definitions.ts'
 import { ConfigInvalidError } from '../errors/index.ts'
+import type { SdkTransport } from '../mcp/sdk.ts'
+import { loadMcpSdk } from './mcp-sdk.ts'
 
 /** Environment variables that a child never inherits: they are ours. */
 const OWN = /^LATCHKEY_/
@@ -14,12 +15,13 @@ const OWN = /^LATCHKEY_/
 export async function openStdioTransport(
   { name, command, args, env, envFile, cwd }: StdioServerDefinition,
   inherited: Readonly<Record<string, string | undefined>>,
-): Promise<StdioClientTransport> {
+): Promise<SdkTransport> {
   const environment: Record<string, string> = {}
   for (const [variable, value] of Object.entries(inherited)) {
     if (value !== undefined && !OWN.test(variable)) environment[variable] = value
   }
   if (envFile !== undefined) Object.assign(environment, await readEnvFile(name, envFile))
+  const { StdioClientTransport } = await loadMcpSdk()
   return new StdioClientTransport({
     command,
     args: [...args],

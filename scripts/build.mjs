@@ -1,0 +1,78 @@
+// Builds dist/: the library's entries and the command as ES modules that share chunks, a bundled copy of the MCP SDK
+// for installs without it, the small CommonJS entry of the command, and the declarations. `--demo` adds build/.
+import { execFileSync } from 'node:child_process'
+import { chmod, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const shared = {
+  absWorkingDir: root,
+  bundle: true,
+  target: 'node20',
+  charset: 'utf8',
+  logLevel: 'warning',
+  // jsonc-parser's UMD build cannot be bundled; its ES module can.
+  mainFields: ['module', 'main'],
+}
+
+/** The SDK is one file of its own, so that nothing loads it before a session is opened. */
+const sdkApart = {
+  name: 'sdk-apart',
+  setup(builder) {
+    builder.onResolve({ filter: /\/bundled-sdk\.ts$/ }, () => ({ path: './sdk.js', external: true }))
+  },
+}
+
+await rm(new URL('../dist', import.meta.url), { recursive: true, force: true })
+await Promise.all([
+  build({
+    ...shared,
+    entryPoints: { node: 'src/node.ts', index: 'src/index.ts', cli: 'src/command.ts' },
+    outdir: 'dist',
+    format: 'esm',
+    platform: 'neutral',
+    splitting: true,
+    chunkNames: 'chunk-[hash]',
+    external: ['node:*', 'oauth4webapi', 'jsonc-parser', '@modelcontextprotocol/*'],
+    plugins: [sdkApart],
+  }),
+  build({
+    ...shared,
+    entryPoints: { sdk: 'src/node/bundled-sdk.ts' },
+    outdir: 'dist',
+    format: 'esm',
+    platform: 'node',
+    minify: true,
+    legalComments: 'none',
+  }),
+  build({
+    ...shared,
+    entryPoints: { bin: 'src/bin.ts' },
+    outdir: 'dist',
+    outExtension: { '.js': '.cjs' },
+    format: 'cjs',
+    platform: 'node',
+    banner: { js: '#!/usr/bin/env node' },
+    external: ['./cli.js'],
+  }),
+])
+await chmod(new URL('../dist/bin.cjs', import.meta.url), 0o755)
+
+const tsc = createRequire(import.meta.url)
+  .resolve('typescript/package.json')
+  .replace('package.json', 'bin/tsc')
+execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+
+if (process.argv.includes('--demo')) {
+  await build({
+    ...shared,
+    entryPoints: { demo: 'demo/main.ts' },
+    outdir: 'build',
+    outExtension: { '.js': '.mjs' },
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+  })
+}

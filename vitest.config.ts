@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    reporters: ['default', './test/skip-reporter.ts'],
+    // Real servers, processes and browsers on a small machine.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+})
