@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { homedir } from 'node:os'
 import { renderEvent } from './cli/event-lines.ts'
 import { createBrowser } from './node/browser.ts'
@@ -15,6 +16,9 @@ export const environment: PathEnvironment = {
   platform: process.platform,
 }
 
+/** Every event of every client of this process. */
+const diagnostics = channel('latchkey')
+
 /** Node's parts, each made when it is first needed. */
 export const nodePlatform: FullPlatform = {
   fetch: (input, init) => globalThis.fetch(input, init),
@@ -25,6 +29,7 @@ export const nodePlatform: FullPlatform = {
   attended: process.stderr.isTTY === true,
   debug: process.env.LATCHKEY_DEBUG === '1',
   debugListener: (event) => void process.stderr.write(`${renderEvent(event)}\n`),
+  diagnostics: (event) => diagnostics.publish(event),
   loadSdk: loadMcpSdk,
   stdioTransport: async (definition) => {
     const { openStdioTransport } = await import('./node/stdio.ts')

@@ -44,6 +44,7 @@ export function createRuntime(
   const { clock, redirectReceiver, userAgent: browser } = platform
   const { openUrl, store = 'file' } = options
   const emit = tellAll([
+    platform.diagnostics,
     options.onEvent,
     (options.debug ?? platform.debug) ? platform.debugListener : undefined,
   ])

@@ -168,4 +168,6 @@ export interface Platform {
   readonly debug: boolean
   /** Writes events where a developer looks. */
   readonly debugListener: EventListener
+  /** Hears every event, for the tools that observe a runtime (`node:diagnostics_channel`). */
+  readonly diagnostics?: EventListener
 }

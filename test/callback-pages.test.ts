@@ -1,20 +1,13 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
-import {
-  type Browser,
-  type BrowserContext,
-  type BrowserContextOptions,
-  chromium,
-  type Page,
-} from 'playwright-core'
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createLoopbackReceiver } from '../src/node/loopback-receiver.ts'
 import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../src/ports.ts'
+import { chromiumIsInstalled, launchChromium } from './fixtures/chromium.ts'
 import { type LoopbackServer, startLoopbackServer } from './fixtures/loopback-server.ts'
 import { requires } from './requires.ts'
-
-const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
 
 /** `LATCHKEY_TEST_PICTURES=docs npx vitest run test/callback-pages.test.ts` renews the pictures in the documentation. */
 const pictures = process.env.LATCHKEY_TEST_PICTURES
@@ -37,7 +30,7 @@ const outcomes: Record<RedirectOutcome['kind'], { outcome: RedirectOutcome; head
 const kinds = Object.keys(outcomes) as RedirectOutcome['kind'][]
 const walks = kinds.flatMap((kind) => (['light', 'dark'] as const).map((scheme) => [kind, scheme] as const))
 
-requires('chromium', existsSync(executablePath))('the pages in a real browser', () => {
+requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
   let browser: Browser
   let authorizationServer: LoopbackServer
   let listener: RedirectListener
@@ -45,16 +38,7 @@ requires('chromium', existsSync(executablePath))('the pages in a real browser', 
   let requested: string[]
 
   beforeAll(async () => {
-    browser = await chromium.launch({
-      executablePath,
-      args: [
-        '--disable-quic',
-        '--no-sandbox',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    })
+    browser = await launchChromium()
     authorizationServer = await startLoopbackServer((_request, response, { query }) => {
       const callback = new URL(query.get('redirect_uri') ?? '')
       callback.searchParams.set('code', 'code-of-the-test')

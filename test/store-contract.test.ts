@@ -16,7 +16,9 @@ const makers: Record<string, () => CredentialStore> = {
   file: () => createFileStore({ home: `${folder.path}/${stores++}`, emit: () => {} }),
 }
 
-function tokens(overrides: Partial<CredentialKey> & { url?: string; client?: string | null } = {}): CredentialKey {
+function tokens(
+  overrides: Partial<CredentialKey> & { url?: string; client?: string | null } = {},
+): CredentialKey {
   const { url = 'https://mcp.example.com/mcp', client = null, ...rest } = overrides
   return {
     kind: 'tokens',
@@ -98,7 +100,9 @@ describe.each(Object.keys(makers))('%s store', (name) => {
     const first = await store.write(key, fields(key, 'first'), { ifRevision: null })
     await expect(store.write(key, fields(key), { ifRevision: null })).rejects.toMatchObject(conflict)
     const second = await store.write(key, fields(key, 'second'), { ifRevision: first.revision })
-    await expect(store.write(key, fields(key), { ifRevision: first.revision })).rejects.toMatchObject(conflict)
+    await expect(store.write(key, fields(key), { ifRevision: first.revision })).rejects.toMatchObject(
+      conflict,
+    )
     await expect(store.delete(key, { ifRevision: first.revision })).rejects.toMatchObject(conflict)
     expect(await store.read(key)).toEqual(second)
     await store.delete(key, { ifRevision: second.revision })
@@ -151,8 +155,8 @@ describe.each(Object.keys(makers))('%s store', (name) => {
     const store = newStore()
     const lease = await store.lock(tokens())
     expect(await lease.isHeld()).toBe(true)
-    ;(await store.lock(tokens({ client: 'client-1' }))).release()
-    ;(await store.lock(tokens({ account: 'jane' }))).release()
+    await (await store.lock(tokens({ client: 'client-1' }))).release()
+    await (await store.lock(tokens({ account: 'jane' }))).release()
     let isSecondIn = false
     const second = store.lock(tokens()).then((other) => {
       isSecondIn = true

@@ -1,14 +1,11 @@
-import type { HttpServerDefinition } from '../definitions.ts'
 import type { Runtime } from '../credentials/runtime.ts'
 import { ServerLogin } from '../credentials/server-login.ts'
+import type { HttpServerDefinition } from '../definitions.ts'
 import type { Fetch } from '../ports.ts'
 import { sendToServer } from './mcp-exchange.ts'
 import { createOAuthSend } from './oauth.ts'
-import { type Sendable, toSendable } from './sendable.ts'
+import { toSendable } from './sendable.ts'
 import { createStaticSend } from './static-credential.ts'
-
-/** Sends a request with the server's credential on it. */
-export type Send = (request: Sendable) => Promise<Response>
 
 /**
  * A `fetch` that carries the server's credential. It attaches, renews and replays by itself and never waits for a

@@ -5,9 +5,8 @@ import type { EventListener } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { challengeOf } from '../oauth/challenge.ts'
 import type { Fetch } from '../ports.ts'
-import type { Send } from './authorized-fetch.ts'
 import { sendToServer } from './mcp-exchange.ts'
-import type { Sendable } from './sendable.ts'
+import type { Send, Sendable } from './sendable.ts'
 
 /**
  * Sends with the stored access token: renewed ahead of expiry, renewed and replayed once on 401. Without a login the

@@ -5,6 +5,9 @@ export interface Sendable {
   readonly init: RequestInit
 }
 
+/** Sends a request with the server's credential on it. */
+export type Send = (request: Sendable) => Promise<Response>
+
 /**
  * Takes what `fetch` takes. A `Request` or a stream is read into memory once, so that a request refused with 401 can
  * be sent again with another token.

@@ -3,8 +3,8 @@ import { CredentialRefusedError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import { parseChallenges } from '../oauth/challenge.ts'
 import type { Fetch } from '../ports.ts'
-import type { Send } from './authorized-fetch.ts'
 import { type Attach, sendToServer } from './mcp-exchange.ts'
+import type { Send } from './sendable.ts'
 
 /** Sends with a credential of the configuration (or none). A 401 is the end: no OAuth is started beside it. */
 export function createStaticSend(definition: HttpServerDefinition, fetch: Fetch): Send {

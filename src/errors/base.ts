@@ -1,4 +1,4 @@
-import type { ErrorCode } from './index.ts'
+import type { ErrorCode } from './error-code.ts'
 
 export interface LatchkeyErrorInit {
   /** What happened, one sentence. Never holds a secret. */

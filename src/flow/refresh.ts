@@ -18,7 +18,7 @@ export async function refresh(
     token_endpoint_auth_method: tokens.token_endpoint_auth_method,
     ...(clientSecret !== undefined && { client_secret: clientSecret }),
   }
-  const parameters = { refreshToken: tokens.refresh_token, resource: tokens.resource, scope: undefined }
+  const parameters = { refreshToken: tokens.refresh_token, resource: tokens.resource }
   // No abort signal: once sent, the answer holds the only copy of a rotated refresh token.
   const answer = await requestRefresh(tokens, client, parameters, { fetch: context.fetch('token') })
   const judged = await processTokenAnswer(answer, tokens, client, undefined)

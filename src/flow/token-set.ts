@@ -19,7 +19,7 @@ export interface TokenSet {
   readonly redirect_uri: string
   readonly token_endpoint: string
   readonly revocation_endpoint?: string
-  /** What was asked for, for step-up and for refreshes. */
+  /** What was asked for: a step-up adds to it. */
   readonly requested_scope?: string
   readonly access_token: string
   readonly token_type: 'bearer' | 'dpop'

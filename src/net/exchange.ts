@@ -44,7 +44,7 @@ export async function exchange(
       ...init,
       headers: withUserAgent(init.headers ?? request?.headers, userAgent),
       redirect: 'manual',
-      ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
+      ...(signals.length > 0 && { signal: signals.length === 1 ? signals[0]! : AbortSignal.any(signals) }),
     })
     const type = response.headers.get('content-type')
     emit({

@@ -26,9 +26,12 @@ test('a cancelled timer does not call back', async () => {
 
 test('a delay longer than setTimeout can take does not fire at once', async () => {
   let called = false
-  const cancel = systemClock.setTimer(() => {
-    called = true
-  }, 2 ** 31 + 1000)
+  const cancel = systemClock.setTimer(
+    () => {
+      called = true
+    },
+    2 ** 31 + 1000,
+  )
   await new Promise<void>((resolve) => void systemClock.setTimer(resolve, 30))
   cancel()
   expect(called).toBe(false)

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,10 +70,12 @@ test('a holder whose heart beats is waited for, however long', async () => {
   await holder.release()
 })
 
-test('a holder with a clock that stands at one wrong time is still seen to be alive', async () => {
+test('a holder whose wall clock is wrong and runs backwards is still seen to be alive', async () => {
   const staleAfter = 300
   let year1999 = Date.UTC(1999, 0)
-  const holder = await newProcess({ staleAfter, clock: { ...systemClock, now: () => year1999-- } }).acquire(path)
+  const holder = await newProcess({ staleAfter, clock: { ...systemClock, now: () => year1999-- } }).acquire(
+    path,
+  )
   const waiting = newProcess({ staleAfter }).acquire(path, { signal: AbortSignal.timeout(staleAfter * 3) })
   await expect(waiting).rejects.toThrow('timeout')
   await holder.release()
@@ -109,6 +112,24 @@ test('a late comer that creates a number which was used up backs off', async () 
   await writeFile(`${path}.5`, '')
   const lease = await newProcess({ staleAfter: 60_000 }).acquire(path)
   expect(await names()).toContain('NAME.6')
+  await lease.release()
+})
+
+test('who looked, slept, and then creates a number that was free when it looked holds nothing', async () => {
+  await writeFile(`${path}.1`, '')
+  let looks = 0
+  // The clock is read between the look and the creation: there the world goes on by two generations.
+  const monotonic = (): number => {
+    looks += 1
+    if (looks === 2) {
+      writeFileSync(`${path}.2.free`, '')
+      writeFileSync(`${path}.3`, '')
+    }
+    return systemClock.monotonic()
+  }
+  const lease = await newProcess({ clock: { ...systemClock, monotonic }, staleAfter: 0 }).acquire(path)
+  expect(await lease.isHeld()).toBe(true)
+  expect(await names()).toEqual(['NAME.1', 'NAME.2', 'NAME.2.free', 'NAME.3', 'NAME.4'])
   await lease.release()
 })
 

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { chooseConfigFile, hostConfigFiles, type PathEnvironment, storeHome, userConfigFile } from './paths.ts'
+import {
+  chooseConfigFile,
+  hostConfigFiles,
+  type PathEnvironment,
+  storeHome,
+  userConfigFile,
+} from './paths.ts'
 
 function on(platform: NodeJS.Platform, env: Record<string, string> = {}): PathEnvironment {
   return { env, platform, homedir: platform === 'win32' ? 'C:\\Users\\jane' : '/home/jane' }
@@ -15,11 +21,14 @@ test.each<[string, PathEnvironment, string]>([
   expect(storeHome(environment)).toBe(expected)
 })
 
-test.each(['keys', './keys', '~/keys'])('a LATCHKEY_HOME of %s would move with the working directory', (value) => {
-  expect(() => storeHome(on('linux', { LATCHKEY_HOME: value }))).toThrow(
-    expect.objectContaining({ code: 'config_invalid', key: 'LATCHKEY_HOME' }),
-  )
-})
+test.each(['keys', './keys', '~/keys'])(
+  'a LATCHKEY_HOME of %s would move with the working directory',
+  (value) => {
+    expect(() => storeHome(on('linux', { LATCHKEY_HOME: value }))).toThrow(
+      expect.objectContaining({ code: 'config_invalid', key: 'LATCHKEY_HOME' }),
+    )
+  },
+)
 
 test.each<[string, PathEnvironment, string]>([
   ['nothing set', on('linux'), '/home/jane/.config/latchkey/mcp.json'],
@@ -45,7 +54,11 @@ test('the flag wins over LATCHKEY_CONFIG, and that over the default', () => {
 })
 
 test.each<[NodeJS.Platform, Record<string, string>, string[]]>([
-  ['linux', {}, ['/home/jane/.config/Claude/claude_desktop_config.json', '/home/jane/.config/Code/User/mcp.json']],
+  [
+    'linux',
+    {},
+    ['/home/jane/.config/Claude/claude_desktop_config.json', '/home/jane/.config/Code/User/mcp.json'],
+  ],
   [
     'darwin',
     {},

@@ -28,6 +28,8 @@ export async function createAuthorizationRequest(
   const state = oauth.generateRandomState()
   const codeVerifier = oauth.generateRandomCodeVerifier()
   const url = new URL(metadata.authorization_endpoint)
+  // RFC 6749 §3.1: no fragment, and a server that names one would hide parameters behind it.
+  url.hash = ''
   const set = (name: string, value: string | undefined) =>
     value !== undefined && url.searchParams.set(name, value)
   set('response_type', 'code')

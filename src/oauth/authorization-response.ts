@@ -5,9 +5,10 @@ import {
   IssuerMismatchError,
   RedirectUriRefusedError,
 } from '../errors/index.ts'
-import { quoteServerText } from '../errors/server-text.ts'
+import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
-import { redirectUriRemedy } from './redirect-uri-remedy.ts'
+import { blamesRedirectUri, redirectUriRemedy } from './redirect-uri-remedy.ts'
+import { blamesResource, RESOURCE_REMEDY } from './resource-remedy.ts'
 import type { ServerMetadata } from './server-metadata.ts'
 
 const START_AGAIN =
@@ -51,7 +52,7 @@ function assertIssuer(iss: string | null, { issuer }: AuthorizationRequest, meta
   throw new IssuerMismatchError({
     message:
       iss === null
-        ? `The authorization response does not say which server it comes from, although ${issuer} announces that it does.`
+        ? `The authorization response does not say which server it comes from, although ${quoteServerText(issuer)} announces that it does.`
         : `The authorization response comes from ${quoteServerText(iss)}, not from ${quoteServerText(issuer)}.`,
     remedy: START_AGAIN,
     expected: issuer,
@@ -62,10 +63,7 @@ function assertIssuer(iss: string | null, { issuer }: AuthorizationRequest, meta
 function refusal(error: string, description: string | null, request: AuthorizationRequest): Error {
   const host = new URL(request.issuer).host
   const said = description ? `: ${quoteServerText(description)}` : ''
-  if (
-    error === 'redirect_uri_mismatch' ||
-    (error === 'invalid_request' && /redirect[_ ]uri/i.test(description ?? ''))
-  ) {
+  if (blamesRedirectUri(error, description)) {
     return new RedirectUriRefusedError({
       message: `${host} does not accept the redirect URI ${request.redirectUri} (${quoteServerText(error, 60)}${said}).`,
       remedy: redirectUriRemedy(request.redirectUri, host),
@@ -78,9 +76,11 @@ function refusal(error: string, description: string | null, request: Authorizati
       error === 'access_denied'
         ? `The sign-in at ${host} was declined${said}.`
         : `${host} refused the authorization request (${quoteServerText(error, 60)}${said}).`,
-    remedy: REMEDIES[error] ?? 'Run `latchkey login` with `--debug` to see the request that was refused.',
+    remedy:
+      authorizationRemedy(error, description) ??
+      'Run `latchkey login` with `--debug` to see the request that was refused.',
     issuer: request.issuer,
-    error,
+    error: cleanServerText(error, 60),
   })
 }
 
@@ -90,10 +90,14 @@ const REMEDIES: Record<string, string> = {
     'Set `auth.scope` to scopes this server knows, or remove it to ask for what the server advertises.',
   unauthorized_client:
     'The client may not use this flow: check how it is registered, or remove `client_id` to register a new one.',
-  invalid_target:
-    'The authorization server does not know this `resource`. Set `auth.resource` to the URI it expects, or to "off" (Microsoft Entra ID).',
+  invalid_target: RESOURCE_REMEDY,
   temporarily_unavailable: 'Try again later.',
   server_error: 'Try again later.',
+}
+
+function authorizationRemedy(error: string, description: string | null): string | undefined {
+  if (blamesResource(description ?? undefined)) return RESOURCE_REMEDY
+  return Object.hasOwn(REMEDIES, error) ? REMEDIES[error] : undefined
 }
 
 function invalid(parameter: string, what: string): AuthorizationResponseInvalidError {

@@ -14,7 +14,8 @@ export interface Challenge {
   readonly parameters: ReadonlyMap<string, string>
 }
 
-const TOKEN = /[!#$%&'*+\-.^_`|~\w]+/y
+/** A token that is not the name of a parameter. */
+const SCHEME = /[!#$%&'*+\-.^_`|~\w]+(?=[ \t,]|$)/y
 const TOKEN68 = /([A-Za-z0-9\-._~+/]+=*)[ \t]*(?=,|$)/y
 const PARAMETER = /([!#$%&'*+\-.^_`|~\w]+)[ \t]*=[ \t]*/y
 const SEPARATORS = /[ \t,]*/y
@@ -25,7 +26,7 @@ export function parseChallenges(value: string | null | undefined): Challenge[] {
   const cursor = new Cursor(value ?? '')
   while (!cursor.atEnd()) {
     cursor.skip(SEPARATORS)
-    const scheme = cursor.take(TOKEN)
+    const scheme = cursor.take(SCHEME)
     if (!scheme) {
       // Not a token where a scheme must stand: nothing after it can be trusted to be what it looks like.
       break
@@ -95,7 +96,6 @@ class Cursor {
 
   skip(pattern: RegExp): void {
     this.take(pattern)
-    // A scheme is followed by spaces; after the separators the next token starts.
   }
 
   take(pattern: RegExp): RegExpExecArray | undefined {

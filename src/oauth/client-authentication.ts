@@ -42,6 +42,7 @@ export function registeredAuthenticationMethod(
   return chooseAuthenticationMethod(metadata.token_endpoint_auth_methods_supported, hasSecret)
 }
 
+/** Puts the client's proof on a token or revocation request (RFC 6749 §2.3). */
 export function clientAuthentication({
   client_secret,
   token_endpoint_auth_method,
@@ -49,5 +50,21 @@ export function clientAuthentication({
   if (token_endpoint_auth_method === 'none' || client_secret === undefined) return oauth.None()
   return token_endpoint_auth_method === 'client_secret_post'
     ? oauth.ClientSecretPost(client_secret)
-    : oauth.ClientSecretBasic(client_secret)
+    : basic(client_secret)
+}
+
+/**
+ * RFC 6749 §2.3.1, escaping only what the form encoding must: oauth4webapi escapes `-`, `.`, `_` and `~` as well, and
+ * a server that does not decode would then refuse every UUID.
+ */
+function basic(secret: string): oauth.ClientAuth {
+  return (_server, { client_id }, _body, headers) => {
+    headers.set('authorization', `Basic ${btoa(`${formEncoded(client_id)}:${formEncoded(secret)}`)}`)
+  }
+}
+
+function formEncoded(text: string): string {
+  return encodeURIComponent(text)
+    .replaceAll('%20', '+')
+    .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
 }

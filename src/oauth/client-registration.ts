@@ -1,6 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import { NetworkFailedError, RegistrationRefusedError } from '../errors/index.ts'
-import { quoteServerText } from '../errors/server-text.ts'
+import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import { type Answer, numberMember, readAnswer, stringMember } from './answer.ts'
 import {
   type ClientInformation,
@@ -93,16 +93,20 @@ function refusal({ members, status, url }: Answer, metadata: ServerMetadata, red
       status,
     })
   }
-  const error = members && stringMember(members, 'error')
+  const named = members && stringMember(members, 'error')
+  const error = named && cleanServerText(named, 60)
   const description = members && stringMember(members, 'error_description')
-  const said = [error, description && quoteServerText(description)].filter(Boolean).join(': ')
+  const said = [error, description]
+    .filter((text) => text !== undefined)
+    .map((text) => quoteServerText(text))
+    .join(': ')
   const host = new URL(metadata.issuer).host
   return new RegistrationRefusedError({
     message: `${host} refused to register a client (HTTP ${status}${said ? `, ${said}` : ''}).`,
     remedy:
       error === 'invalid_redirect_uri'
-        ? `It does not accept the redirect URI ${redirectUri}. Set \`redirect_uri\` or \`callback_port\` to one it accepts, or register a client at ${host} by hand and set \`client_id\`.`
-        : `Some authorization servers register only clients they know. Register one at ${host} by hand, with exactly this redirect URI: ${redirectUri} and set \`auth.client_id\` (and \`auth.client_secret\` if it gives you one).`,
+        ? `It does not accept the redirect URI ${redirectUri}\nSet \`redirect_uri\` or \`callback_port\` to one it accepts, or register a client at ${host} by hand and set \`client_id\`.`
+        : `Some authorization servers register only clients they know. Register one at ${host} by hand, with exactly this redirect URI: ${redirectUri}\nand set \`auth.client_id\` (and \`auth.client_secret\` if it gives you one).`,
     issuer: metadata.issuer,
     status,
     error,

@@ -1,6 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import { IssuerMismatchError, PkceUnsupportedError } from '../errors/index.ts'
-import { quoteServerText } from '../errors/server-text.ts'
+import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import type { Fetch, JsonObject } from '../ports.ts'
 import { type Answer, cleanResponse, readAnswer, stringListMember, stringMember } from './answer.ts'
 
@@ -74,10 +74,11 @@ export async function processServerMetadata(
 export function assertPkceSupported(metadata: ServerMetadata): void {
   const supported = metadata.code_challenge_methods_supported
   if (supported?.includes('S256')) return
+  const issuer = cleanServerText(metadata.issuer)
   throw new PkceUnsupportedError({
     message: supported
-      ? `The authorization server ${metadata.issuer} supports PKCE only with ${supported.map((method) => quoteServerText(method, 40)).join(', ') || 'no method'}; S256 is required.`
-      : `The metadata of the authorization server ${metadata.issuer} does not say that it supports PKCE.`,
+      ? `The authorization server ${issuer} supports PKCE only with ${supported.map((method) => quoteServerText(method, 40)).join(', ') || 'no method'}; S256 is required.`
+      : `The metadata of the authorization server ${issuer} does not say that it supports PKCE.`,
     remedy: supported
       ? 'Ask its operator to enable S256.'
       : 'If you know that it does (Microsoft Entra ID and Amazon Cognito leave it out), give its metadata under `auth.oauth_provider`: what you write there is taken as vouched for.',
@@ -105,12 +106,14 @@ function hasEndpoints(members: JsonObject): boolean {
   )
 }
 
-/** Lists that are no lists and flags that are no flags are left out instead of failing the whole document. */
+/** Lists that are no lists and endpoints that are no strings are left out instead of failing the whole document. */
 function tidy(members: JsonObject): JsonObject {
   const tidied: JsonObject = { ...members }
   for (const name of Object.keys(members)) {
     if (name.endsWith('_supported') && typeof members[name] !== 'boolean') {
       tidied[name] = stringListMember(members, name)
+    } else if (name.endsWith('_endpoint')) {
+      tidied[name] = stringMember(members, name)
     }
   }
   return tidied

@@ -10,7 +10,8 @@ import { type Answer, cleanResponse, numberMember, readAnswer, stringMember } fr
 import type { AuthorizationRequest } from './authorization-request.ts'
 import type { ValidatedResponse } from './authorization-response.ts'
 import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
-import { redirectUriRemedy } from './redirect-uri-remedy.ts'
+import { blamesRedirectUri, redirectUriRemedy } from './redirect-uri-remedy.ts'
+import { blamesResource, RESOURCE_REMEDY } from './resource-remedy.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
 import { grantedScope } from './scope.ts'
 
@@ -59,15 +60,13 @@ export async function requestCodeExchange(
 export interface RefreshParameters {
   readonly refreshToken: string
   readonly resource: string | undefined
-  /** Sent only where the scope was asked for by name: some servers drop it otherwise (Entra ID). */
-  readonly scope: string | undefined
 }
 
-/** Refreshes (RFC 6749 §6). */
+/** Refreshes (RFC 6749 §6). Without `scope`, which means the scope there is. */
 export async function requestRefresh(
   endpoint: TokenEndpoint,
   client: ClientInformation,
-  { refreshToken, resource, scope }: RefreshParameters,
+  { refreshToken, resource }: RefreshParameters,
   context: RequestContext,
 ): Promise<Answer> {
   const answer = await oauth.refreshTokenGrantRequest(
@@ -78,7 +77,7 @@ export async function requestRefresh(
     {
       ...requestOptions(context),
       headers: ACCEPT_JSON,
-      additionalParameters: { ...resourceParameter(resource), ...(scope !== undefined && { scope }) },
+      additionalParameters: resourceParameter(resource),
     },
   )
   return readAnswer(answer, endpoint.token_endpoint)
@@ -97,10 +96,12 @@ export async function processTokenAnswer(
 ): Promise<TokenAnswer> {
   const { members, status, ok, url, contentType } = answer
   const error = members && stringMember(members, 'error')
-  if (error && !TRANSIENT.has(error)) {
+  const notNow = status >= 500 || status === 429
+  // Gateways and frameworks write `error` as well; where the status says "not now", only OAuth's own words count.
+  if (error && !TRANSIENT.has(error) && (!notNow || FINAL.has(error))) {
     throw refusal(answer, error, endpoint, redirectUri)
   }
-  if (status >= 500 || status === 429 || error) throw unavailable(answer)
+  if (notNow || error) throw unavailable(answer, error)
   const accessToken = members && stringMember(members, 'access_token')
   if (!ok || !members || !accessToken) {
     throw new ResponseInvalidError({
@@ -144,14 +145,25 @@ async function judged(
 
 const ACCEPT_JSON = { accept: 'application/json' }
 const TRANSIENT = new Set(['temporarily_unavailable', 'server_error', 'slow_down'])
+/** RFC 6749 §5.2 and RFC 8707 §2. */
+const FINAL = new Set([
+  'invalid_request',
+  'invalid_client',
+  'invalid_grant',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'invalid_target',
+])
 
 function resourceParameter(resource: string | undefined): Record<string, string> {
   return resource === undefined ? {} : { resource }
 }
 
-function unavailable({ url, status }: Answer): NetworkFailedError {
+function unavailable({ url, status }: Answer, error: string | undefined): NetworkFailedError {
+  const said = error ? `, ${quoteServerText(error, 60)}` : ''
   return new NetworkFailedError({
-    message: `The token endpoint ${url} is not available now (HTTP ${status}).`,
+    message: `The token endpoint ${url} is not available now (HTTP ${status}${said}).`,
     remedy: 'Try again later; nothing stored was changed.',
     url,
     status,
@@ -167,7 +179,7 @@ function refusal(
   const host = new URL(issuer).host
   const description = members && stringMember(members, 'error_description')
   const said = `${quoteServerText(error, 60)}${description ? `: ${quoteServerText(description)}` : ''}`
-  if (error === 'redirect_uri_mismatch' && redirectUri) {
+  if (redirectUri && blamesRedirectUri(error, description)) {
     return new RedirectUriRefusedError({
       message: `${host} does not accept the redirect URI ${redirectUri} (${said}).`,
       remedy: redirectUriRemedy(redirectUri, host),
@@ -177,9 +189,9 @@ function refusal(
   }
   return new TokenRequestRefusedError({
     message: `${host} refused the token request (${said}).`,
-    remedy: REMEDIES[error] ?? 'Sign in again with `latchkey login`.',
+    remedy: tokenRemedy(error, description),
     issuer,
-    error,
+    error: cleanServerText(error, 60),
     status,
   })
 }
@@ -192,8 +204,12 @@ const REMEDIES: Record<string, string> = {
   incorrect_client_credentials: CHECK_CLIENT,
   bad_verification_code:
     'The code was used already or is older than ten minutes. Sign in again with `latchkey login`.',
-  invalid_target:
-    'The authorization server does not know this `resource`. Set `auth.resource` to the URI it expects, or to "off" (Microsoft Entra ID).',
+  invalid_target: RESOURCE_REMEDY,
   invalid_scope:
     'Set `auth.scope` to scopes this server knows, or remove it to ask for what the server advertises.',
+}
+
+function tokenRemedy(error: string, description: string | undefined): string {
+  if (blamesResource(description)) return RESOURCE_REMEDY
+  return (Object.hasOwn(REMEDIES, error) && REMEDIES[error]) || 'Sign in again with `latchkey login`.'
 }

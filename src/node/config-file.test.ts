@@ -1,0 +1,101 @@
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readConfigFile } from './config-file.ts'
+import { chooseConfigFile, type PathEnvironment, userConfigFile } from './paths.ts'
+import { createTrustStore, type TrustStore } from './trust-store.ts'
+
+let folder = ''
+let environment: PathEnvironment
+let trustStore: TrustStore
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'latchkey-config-'))
+  environment = { env: {}, homedir: join(folder, 'home'), platform: 'linux' }
+  trustStore = createTrustStore({ home: join(folder, 'store'), emit: () => {} })
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+async function put(path: string, text = '{}'): Promise<string> {
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, text)
+  return path
+}
+
+const read = (flag?: string, env: Record<string, string> = {}) => {
+  const withEnv = { ...environment, env }
+  return readConfigFile(chooseConfigFile(withEnv, flag), { environment: withEnv, trustStore })
+}
+
+test("the user's own file is trusted where it lies", async () => {
+  const path = await put(userConfigFile(environment), '\uFEFF{"mcpServers":{}}')
+  expect(await read()).toEqual({ path, text: '{"mcpServers":{}}', trusted: true, versionControlled: false })
+})
+
+test.each([
+  '.config/Claude/claude_desktop_config.json',
+  '.config/Code/User/mcp.json',
+  '.cursor/mcp.json',
+  '.claude.json',
+])("a known program's user-level file is trusted: %s", async (name) => {
+  expect(await read(await put(join(environment.homedir, name)))).toMatchObject({ trusted: true })
+})
+
+test('any other file is trusted only after it was vouched for, and only as it was then', async () => {
+  const path = await put(join(folder, 'project', '.cursor', 'mcp.json'))
+  expect(await read(path)).toMatchObject({ trusted: false })
+  expect(await read(undefined, { LATCHKEY_CONFIG: path })).toMatchObject({ path, trusted: false })
+  await trustStore.trust(path, '{}')
+  expect(await read(path)).toMatchObject({ trusted: true })
+  await writeFile(path, '{"mcpServers":{"evil":{}}}')
+  expect(await read(path)).toMatchObject({ trusted: false })
+})
+
+test('where others can write, the place alone is not enough', async () => {
+  const path = await put(userConfigFile(environment))
+  await chmod(path, 0o666)
+  expect(await read()).toMatchObject({ trusted: false })
+  await chmod(path, 0o644)
+  await chmod(dirname(path), 0o777)
+  expect(await read()).toMatchObject({ trusted: false })
+})
+
+test('dotfiles kept in a repository: trusted through the link, and known to be under version control', async () => {
+  await mkdir(join(folder, 'dotfiles', '.git'), { recursive: true })
+  const kept = await put(join(folder, 'dotfiles', 'latchkey', 'mcp.json'))
+  await mkdir(dirname(userConfigFile(environment)), { recursive: true })
+  await symlink(kept, userConfigFile(environment))
+  expect(await read()).toMatchObject({ trusted: true, versionControlled: true })
+})
+
+test('a worktree, whose .git is a file, is under version control', async () => {
+  await put(join(folder, 'worktree', '.git'), 'gitdir: elsewhere')
+  const path = await put(join(folder, 'worktree', 'a', 'b', 'mcp.json'))
+  expect(await read(path)).toMatchObject({ versionControlled: true })
+})
+
+test('a missing file says where it was looked for, who named it, and where the default is', async () => {
+  const missing = join(folder, 'missing.json')
+  const cases = [
+    { flag: missing, env: {}, key: '--config', path: missing },
+    { flag: undefined, env: { LATCHKEY_CONFIG: missing }, key: 'LATCHKEY_CONFIG', path: missing },
+    { flag: undefined, env: {}, key: userConfigFile(environment), path: userConfigFile(environment) },
+  ]
+  for (const { flag, env, key, path } of cases) {
+    const error: unknown = await read(flag, env).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'config_invalid', key })
+    expect((error as Error).message).toContain(`${path} does not exist`)
+    expect((error as Error).message).toContain(userConfigFile(environment))
+  }
+})
+
+test('a folder, or bytes that are not text, is an error that says so', async () => {
+  await expect(read(folder)).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringContaining('EISDIR'),
+  })
+  const path = join(folder, 'bytes.json')
+  await writeFile(path, Buffer.from([0xff, 0xfe, 0x00]))
+  await expect(read(path)).rejects.toMatchObject({ message: expect.stringContaining('not UTF-8') })
+})
