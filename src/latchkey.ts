@@ -8,6 +8,7 @@ import { SignInQueue } from './credentials/sign-in-queue.ts'
 import type { HttpServerDefinition, ServerDefinition } from './definitions.ts'
 import { ConfigInvalidError, UnsupportedError } from './errors/index.ts'
 import type { Revocation } from './flow/revoke.ts'
+import type { TokenSet } from './flow/token-set.ts'
 import { createRuntime, type FullPlatform, type LatchkeyOptions } from './options.ts'
 import type { Fetch } from './ports.ts'
 
@@ -80,11 +81,7 @@ export function createLatchkey(platform: FullPlatform): Latchkey {
     },
     async accessToken(server, options) {
       const opened = open(server, options)
-      if (opened.definition.auth.method === 'bearer') return opened.definition.auth.token
-      const login = oauthLogin(opened.definition, opened.runtime)
-      const tokens = await login.keeper.usable()
-      if (!tokens) throw login.required(undefined)
-      return tokens.access_token
+      return (await currentToken(opened.definition, opened.runtime)).access_token
     },
   }
 }
@@ -105,6 +102,20 @@ export async function serverStatus(definition: ServerDefinition, runtime: Runtim
     location: 'the configuration',
     next: '',
   }
+}
+
+/** A token to send now, and when it ends (seconds since 1970) where that is known. */
+export type CurrentToken = Pick<TokenSet, 'access_token' | 'expires_at'>
+
+/** The bearer token of any server, renewed if need be. @throws `login_required`, `config_invalid` where there is none */
+export async function currentToken(definition: ServerDefinition, runtime: Runtime): Promise<CurrentToken> {
+  if (definition.kind === 'http' && definition.auth.method === 'bearer') {
+    return { access_token: definition.auth.token }
+  }
+  const login = oauthLogin(definition, runtime)
+  const tokens = await login.keeper.usable()
+  if (!tokens) throw login.required(undefined)
+  return tokens
 }
 
 /** @throws `config_invalid` for a server whose credential is in the configuration */

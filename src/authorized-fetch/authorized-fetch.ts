@@ -35,11 +35,21 @@ export function createAuthorizedFetch(
         )
       : createStaticSend(definition, fetch)
   return async (input, init) => {
-    const request = await toSendable(input, init)
+    const request = await toSendable(input, runtime.signal ? withSignal(input, init, runtime.signal) : init)
     if (new URL(request.url).origin !== origin) return sendToServer(request, async (bare) => bare, fetch)
     for (const [header, value] of Object.entries(headers)) {
       if (!request.headers.has(header)) request.headers.set(header, value)
     }
     return send(request)
   }
+}
+
+/** The caller's own signal, where there is one, beside that of all the work. */
+function withSignal(
+  input: string | URL | Request,
+  init: RequestInit | undefined,
+  signal: AbortSignal,
+): RequestInit {
+  const own = init?.signal ?? (input instanceof Request ? input.signal : undefined)
+  return { ...init, signal: own ? AbortSignal.any([own, signal]) : signal }
 }

@@ -23,17 +23,19 @@ export function createOAuthSend(login: ServerLogin, fetch: Fetch, emit: EventLis
     )
 
   return async (request) => {
-    let tokens = await login.keeper.usable()
+    const tokens = await login.keeper.usable()
     let response = await sendWith(request, tokens)
-    if (response.status === 401 && tokens) {
-      const renewed = await login.keeper.renew(tokens.access_token)
-      if (renewed) {
-        await response.body?.cancel()
-        tokens = renewed
-        response = await sendWith(request, tokens)
-      }
+    if (response.status === 401) {
+      await response.body?.cancel()
+      // Without a token, somebody may have signed in since.
+      const newer = await (tokens ? login.keeper.renew(tokens.access_token) : login.keeper.usable())
+      if (!newer) throw loginRequired(response, login, emit)
+      response = await sendWith(request, newer)
     }
-    if (response.status === 401) throw await loginRequired(response, login, emit)
+    if (response.status === 401) {
+      await response.body?.cancel()
+      throw loginRequired(response, login, emit)
+    }
     if (response.status === 403) await throwIfScopeIsMissing(response, login)
     return response
   }
@@ -46,9 +48,8 @@ function withToken(headers: Headers, tokens: TokenSet | undefined): Headers {
   return signed
 }
 
-async function loginRequired(response: Response, login: ServerLogin, emit: EventListener): Promise<Error> {
+function loginRequired(response: Response, login: ServerLogin, emit: EventListener): Error {
   const server = login.server.name
-  await response.body?.cancel()
   const { scheme, ...said } = challengeOf(response)
   emit({ type: 'challenge_received', server, status: response.status, ...(scheme && { scheme }), ...said })
   return login.required({ scheme, ...said })

@@ -9,14 +9,15 @@ export interface Sendable {
 export type Send = (request: Sendable) => Promise<Response>
 
 /**
- * Takes what `fetch` takes. A `Request` or a stream is read into memory once, so that a request refused with 401 can
+ * Takes what `fetch` takes. The body of a `Request` or a stream is read into memory once, so that a request refused with 401 can
  * be sent again with another token.
  */
 export async function toSendable(input: string | URL | Request, init: RequestInit = {}): Promise<Sendable> {
-  if (!(input instanceof Request) && !(init.body instanceof ReadableStream)) {
+  const streams = isUsedUpBySending(init.body)
+  if (!(input instanceof Request) && !streams) {
     return { url: String(input), headers: new Headers(init.headers), init }
   }
-  const streamed = init.body instanceof ReadableStream ? { duplex: 'half' } : {}
+  const streamed = streams ? { duplex: 'half' } : {}
   const request = new Request(input, { ...init, ...streamed })
   const body = request.body ? await request.arrayBuffer() : undefined
   return {
@@ -29,4 +30,13 @@ export async function toSendable(input: string | URL | Request, init: RequestIni
       ...(body && { body }),
     },
   }
+}
+
+/** A stream, or what Node's `fetch` takes as one: anything that can be iterated asynchronously. */
+function isUsedUpBySending(body: unknown): boolean {
+  return (
+    typeof body === 'object' &&
+    body !== null &&
+    (body instanceof ReadableStream || Symbol.asyncIterator in body)
+  )
 }

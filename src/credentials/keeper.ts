@@ -1,7 +1,6 @@
 import type { OAuthSettings } from '../definitions.ts'
 import {
   isLatchkeyError,
-  NetworkFailedError,
   StoreConflictError,
   StoreFailedError,
   TokenRequestRefusedError,
@@ -11,8 +10,14 @@ import { refresh } from '../flow/refresh.ts'
 import type { SignInResult } from '../flow/sign-in.ts'
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
 import type { CredentialStore, Lease } from '../ports.ts'
-import { type Identity, registrationKey, serverDomain, tokensKey } from './identity.ts'
-import { decodeRegistration, decodeTokenSet, encodeRecord } from './record.ts'
+import { type Identity, registrationKey, tokensKey } from './identity.ts'
+import { misfit } from './misfit.ts'
+import { decodeTokenSet, encodeRecord } from './record.ts'
+import { forgetRegistration, storedRegistrations } from './registrations.ts'
+import { isExpired, needsRenewal } from './token-lifetime.ts'
+
+/** After an early renewal that failed, the live token is used this long before the next try, in milliseconds. */
+const EARLY_RENEWAL_PAUSE = 10_000
 
 export interface KeeperParts {
   readonly identity: Identity
@@ -36,7 +41,12 @@ type Refreshable = TokenSet & { readonly refresh_token: string }
 export class Keeper {
   readonly #parts: KeeperParts
   #held: Held | undefined
+  /** Renewed, but the store could not take it: newer than what is stored at its revision. */
+  #unsaved: Held | undefined
   #renewal: Promise<TokenSet | undefined> | undefined
+  #pausedUntil = 0
+  /** The revision that was told of as unusable: once is enough. */
+  #toldOf: string | undefined
 
   constructor(parts: KeeperParts) {
     this.#parts = parts
@@ -48,7 +58,9 @@ export class Keeper {
 
   /** The stored login, expired or not; reads the store, asks no network. */
   async read(): Promise<TokenSet | undefined> {
-    this.#held = await this.#load()
+    const stored = await this.#load()
+    if (stored?.revision !== this.#unsaved?.revision) this.#unsaved = undefined
+    this.#held = this.#unsaved ?? stored
     return this.#held?.tokens
   }
 
@@ -58,20 +70,14 @@ export class Keeper {
    * @throws `network_failed` when the token is expired and cannot be renewed just now, `store_failed`
    */
   async usable(): Promise<TokenSet | undefined> {
-    this.#held ??= await this.#load()
-    let tokens = this.#held?.tokens
+    let tokens = this.#held?.tokens ?? (await this.read())
     if (!tokens || !this.#needsRenewal(tokens)) return tokens
     // Somebody else may have renewed it long ago.
     tokens = await this.read()
     if (!tokens || !this.#needsRenewal(tokens)) return tokens
-    if (!isRefreshable(tokens)) return this.#isExpired(tokens) ? undefined : tokens
-    try {
-      return await this.renew(tokens.access_token)
-    } catch (error) {
-      // Early renewal is a courtesy: a token that still has time left is used when the server is not available.
-      if (error instanceof NetworkFailedError && !this.#isExpired(tokens)) return tokens
-      throw error
-    }
+    const expired = this.#isExpired(tokens)
+    if (!isRefreshable(tokens)) return expired ? undefined : tokens
+    return expired ? this.renew(tokens.access_token) : this.#renewEarly(tokens)
   }
 
   /**
@@ -99,6 +105,7 @@ export class Keeper {
         await store.write(key, encodeRecord(key, registration))
       }
       const written = await store.write(this.#key, encodeRecord(this.#key, tokens))
+      this.#unsaved = undefined
       this.#held = { tokens, revision: written.revision }
       context.emit({ type: 'credentials_saved', server: context.server, location: this.location })
     } finally {
@@ -107,18 +114,8 @@ export class Keeper {
   }
 
   /** The dynamic registrations of this server and account, newest first. */
-  async registrations(): Promise<ClientRegistration[]> {
-    const { store, identity } = this.#parts
-    const filter = {
-      kind: 'registrations',
-      serverDomain: serverDomain(identity.serverUrl),
-      account: identity.account,
-    } as const
-    const records = await store.list(filter)
-    return records
-      .map(({ record }) => decodeRegistration(record))
-      .filter((registration) => registration !== undefined)
-      .sort((a, b) => b.created_at - a.created_at)
+  registrations(): Promise<ClientRegistration[]> {
+    return storedRegistrations(this.#parts.store, this.#parts.identity)
   }
 
   /** Deletes the stored login; the registration stays, for the next sign-in. */
@@ -128,6 +125,7 @@ export class Keeper {
     try {
       await store.delete(this.#key)
       this.#held = undefined
+      this.#unsaved = undefined
     } finally {
       await lease.release()
     }
@@ -137,36 +135,39 @@ export class Keeper {
     return tokensKey(this.#parts.identity)
   }
 
+  /** A courtesy: a token that has time left is used when its server cannot, or will not, renew it. */
+  async #renewEarly(tokens: TokenSet): Promise<TokenSet | undefined> {
+    const { clock } = this.#parts.context
+    if (clock.monotonic() < this.#pausedUntil) return tokens
+    try {
+      return await this.renew(tokens.access_token)
+    } catch (error) {
+      if (!isLatchkeyError(error) || error instanceof StoreFailedError || this.#isExpired(tokens)) throw error
+      this.#pausedUntil = clock.monotonic() + EARLY_RENEWAL_PAUSE
+      return tokens
+    }
+  }
+
   async #load(): Promise<Held | undefined> {
     const stored = await this.#parts.store.read(this.#key)
     if (!stored) return undefined
     const tokens = decodeTokenSet(stored.record)
-    const misfit = tokens ? this.#misfit(tokens) : 'it is not a whole login'
-    if (tokens && !misfit) return { tokens, revision: stored.revision }
-    const { emit, server } = this.#parts.context
-    emit({
-      type: 'warning',
-      server,
-      code: 'record_does_not_fit',
-      message: `The stored login (${this.location}) is not used: ${misfit}. It was left as it is.`,
-    })
-    return undefined
-  }
-
-  /** Why a stored login must not be used with this configuration (SEP-2352: credentials belong to an issuer). */
-  #misfit({ issuer, resource }: TokenSet): string | undefined {
-    const { oauth_provider, resource: wanted } = this.#parts.settings
-    if (oauth_provider && oauth_provider.metadata.issuer !== issuer)
-      return 'it is from another issuer than the one configured'
-    if (wanted !== undefined && resource !== (wanted === 'off' ? undefined : wanted))
-      return 'it is for another `resource`'
+    const { identity, settings } = this.#parts
+    const why = tokens ? misfit(tokens, identity, settings) : 'it is not a whole login'
+    if (tokens && !why) return { tokens, revision: stored.revision }
+    if (this.#toldOf !== stored.revision) {
+      this.#toldOf = stored.revision
+      const message = `The stored login (${this.location}) is not used: ${why}. It was left as it is.`
+      const { emit, server } = this.#parts.context
+      emit({ type: 'warning', server, code: 'record_does_not_fit', message })
+    }
     return undefined
   }
 
   async #renewLocked(rejected: string): Promise<TokenSet | undefined> {
     const lease = await this.#parts.store.lock(this.#key)
     try {
-      this.#held = await this.#load()
+      await this.read()
       const held = this.#held
       if (!held) return undefined
       // Another process was faster: its token is as good as one of ours.
@@ -199,6 +200,7 @@ export class Keeper {
     const { store, context } = this.#parts
     try {
       const written = await store.write(this.#key, encodeRecord(this.#key, renewed), { ifRevision: revision })
+      this.#unsaved = undefined
       this.#held = { tokens: renewed, revision: written.revision }
       context.emit({ type: 'credentials_saved', server: context.server, location: this.location })
       return renewed
@@ -206,41 +208,37 @@ export class Keeper {
       // Somebody signed in or renewed while we stood still: theirs is newer.
       if (error instanceof StoreConflictError) return this.read()
       // This process can still go on with what only it knows.
-      this.#held = { tokens: renewed, revision }
+      this.#unsaved = { tokens: renewed, revision }
+      this.#held = this.#unsaved
       throw error
     }
   }
 
   /** The server said that this login is over. It is deleted, unless a newer one has taken its place. */
-  async #endLogin(held: Held, error: TokenRequestRefusedError): Promise<TokenSet | undefined> {
+  async #endLogin(held: Held, { error }: TokenRequestRefusedError): Promise<TokenSet | undefined> {
     const { store, identity } = this.#parts
-    const current = await this.#load()
-    if (current && current.revision !== held.revision) {
-      this.#held = current
-      return current.tokens
+    const newer = await this.#load()
+    if (newer?.revision !== held.revision) return this.read()
+    if (error !== 'invalid_grant') await forgetRegistration(store, identity, held.tokens)
+    this.#unsaved = undefined
+    try {
+      await store.delete(this.#key, { ifRevision: held.revision })
+    } catch (conflict) {
+      if (!(conflict instanceof StoreConflictError)) throw conflict
     }
-    const { issuer, redirect_uri, client_kind } = held.tokens
-    if (client_kind === 'dynamic' && error.error !== 'invalid_grant') {
-      await store.delete(registrationKey(identity, issuer, redirect_uri))
-    }
-    await store.delete(this.#key, { ifRevision: held.revision })
-    this.#held = undefined
-    return undefined
+    return this.read()
   }
 
   #clientSecret({ client_kind, client_secret }: TokenSet): string | undefined {
     return client_kind === 'dynamic' ? client_secret : this.#parts.settings.client_secret
   }
 
-  /** Less than min(60 s, 10 % of the lifetime) left. */
-  #needsRenewal({ expires_at, obtained_at }: TokenSet): boolean {
-    if (expires_at === undefined) return false
-    const margin = Math.min(60, 0.1 * (expires_at - obtained_at))
-    return this.#now() >= expires_at - margin
+  #needsRenewal(tokens: TokenSet): boolean {
+    return needsRenewal(tokens, this.#now())
   }
 
-  #isExpired({ expires_at }: TokenSet): boolean {
-    return expires_at !== undefined && this.#now() >= expires_at
+  #isExpired(tokens: TokenSet): boolean {
+    return isExpired(tokens, this.#now())
   }
 
   #now(): number {

@@ -1,8 +1,13 @@
 import { type ChallengeSummary, LoginRequiredError } from '../errors/index.ts'
 
 /** The command that signs in to a server, ready to be pasted into a shell. */
-export function loginCommand(server: string, account?: string | null): string {
-  return ['latchkey login', quoted(server), ...(account ? ['--account', quoted(account)] : [])].join(' ')
+export function loginCommand(server: string, account?: string | null, clientId?: string | null): string {
+  return [
+    'latchkey login',
+    shellWord(server),
+    ...(account ? ['--account', shellWord(account)] : []),
+    ...(clientId ? ['--client-id', shellWord(clientId)] : []),
+  ].join(' ')
 }
 
 /** The error of a code path that may not ask a person. */
@@ -10,18 +15,25 @@ export function loginRequired(
   server: string,
   {
     account,
+    clientId,
     challenge,
     why,
-  }: { account?: string | null; challenge?: ChallengeSummary | undefined; why?: string } = {},
+  }: {
+    account?: string | null
+    clientId?: string | null
+    challenge?: ChallengeSummary | undefined
+    why?: string
+  } = {},
 ): LoginRequiredError {
   return new LoginRequiredError({
     message: `Sign-in to ${server} is needed${why ? ` (${why})` : ''}.`,
-    remedy: `Run: ${loginCommand(server, account)}`,
+    remedy: `Run: ${loginCommand(server, account, clientId)}`,
     server,
     challenge,
   })
 }
 
-function quoted(word: string): string {
+/** A word as a POSIX shell reads it back. */
+export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }

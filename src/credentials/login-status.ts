@@ -2,6 +2,7 @@ import type { ClientKind } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { loginCommand } from './login-command.ts'
 import type { ServerLogin } from './server-login.ts'
+import { isExpired } from './token-lifetime.ts'
 
 /** What is known of a server's credential without asking any network. Times are seconds since 1970. */
 export interface LoginStatus {
@@ -11,6 +12,8 @@ export interface LoginStatus {
   readonly state: 'signed_in' | 'expired_refreshable' | 'expired' | 'signed_out' | 'configured'
   readonly account: string | null
   readonly issuer?: string
+  /** The RFC 8707 `resource` the token is for. */
+  readonly resource?: string
   readonly client_kind?: ClientKind
   readonly client_id?: string
   readonly redirect_uri?: string
@@ -34,13 +37,16 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
     account: identity.account,
     location: keeper.location,
   } as const
-  const next = loginCommand(server.name, identity.account)
+  // A server without a name is in no configuration: what told its login apart has to be typed again.
+  const clientId = server.name === server.url ? identity.configuredClientId : null
+  const next = loginCommand(server.name, identity.account, clientId)
   if (!tokens) return { ...common, state: 'signed_out', next }
   const state = stateOf(tokens, now / 1000)
   return {
     ...common,
     state,
     issuer: tokens.issuer,
+    ...(tokens.resource !== undefined && { resource: tokens.resource }),
     client_kind: tokens.client_kind,
     client_id: tokens.client_id,
     redirect_uri: tokens.redirect_uri,
@@ -51,7 +57,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
   }
 }
 
-function stateOf({ expires_at, refresh_token }: TokenSet, now: number): LoginStatus['state'] {
-  if (expires_at === undefined || expires_at > now) return 'signed_in'
-  return refresh_token === undefined ? 'expired' : 'expired_refreshable'
+function stateOf(tokens: TokenSet, now: number): LoginStatus['state'] {
+  if (!isExpired(tokens, now)) return 'signed_in'
+  return tokens.refresh_token === undefined ? 'expired' : 'expired_refreshable'
 }

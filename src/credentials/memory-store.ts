@@ -3,7 +3,7 @@ import { StoreConflictError } from '../errors/index.ts'
 import type { CredentialStore, StoredRecord } from '../ports.ts'
 import { createTurnQueue } from '../turn-queue.ts'
 
-const LOCATION = 'memory of this process'
+let stores = 0
 
 /**
  * A store that forgets everything when the process ends; for tests, for one-off programs, and where there is no disk.
@@ -13,12 +13,15 @@ export function createMemoryStore(): CredentialStore {
   const records = new Map<string, StoredRecord>()
   const takeTurn = createTurnQueue()
   let writes = 0
+  stores += 1
+  // Each is another place: two of them must not be taken for one.
+  const location = `memory of this process (store ${stores})`
 
   const assertRevision = (name: string, expected: string | null | undefined): void => {
     if (expected !== undefined && (records.get(name)?.revision ?? null) !== expected) {
       throw new StoreConflictError({
         message: 'The stored record changed in the meantime.',
-        location: LOCATION,
+        location,
       })
     }
   }
@@ -73,7 +76,7 @@ export function createMemoryStore(): CredentialStore {
       }
     },
 
-    locate: () => LOCATION,
+    locate: () => location,
   }
 }
 

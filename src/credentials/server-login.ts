@@ -1,6 +1,7 @@
 import type { HttpServerDefinition, OAuthSettings } from '../definitions.ts'
 import {
   type ChallengeSummary,
+  CredentialRefusedError,
   isLatchkeyError,
   SignInCancelledError,
   UnsupportedError,
@@ -26,6 +27,8 @@ export interface SignInWish {
   readonly explicit?: boolean
   /** Ask the person again although the authorization server may remember them; register anew. */
   readonly force?: boolean
+  /** {@link ServerLogin.signIns} before the request that was refused: a sign-in since then is taken as the answer. */
+  readonly since?: number
   readonly signal?: AbortSignal | undefined
 }
 
@@ -55,9 +58,30 @@ export class ServerLogin {
     })
   }
 
+  /** How often a person has signed in for this identity in this process. */
+  get signIns(): number {
+    return this.#runtime.signInQueue.completed(this.#shared)
+  }
+
   /** The error for code that may not wait for a person. */
   required(challenge: ChallengeSummary | undefined, why?: string): Error {
-    return loginRequired(this.server.name, { account: this.identity.account, challenge, ...(why && { why }) })
+    const { account, configuredClientId } = this.identity
+    const { name, url } = this.server
+    const clientId = name === url ? configuredClientId : null
+    return loginRequired(name, { account, clientId, challenge, ...(why && { why }) })
+  }
+
+  /** The error for a token that was issued a moment ago and is refused: asking the person again would not help. */
+  refused(cause: unknown): CredentialRefusedError {
+    this.#runtime.signInQueue.coolDown(this.#shared)
+    return new CredentialRefusedError({
+      message: `${this.server.name} refused the access token it was just given (HTTP 401).`,
+      remedy:
+        'The authorization server and the MCP server do not agree (audience, issuer, clock). Compare `resource` in `latchkey status` with what the server expects; `auth.resource` overrides it.',
+      server: this.server.name,
+      status: 401,
+      cause,
+    })
   }
 
   /**
@@ -65,9 +89,16 @@ export class ServerLogin {
    *
    * @throws `login_required` when nobody may be asked, `sign_in_cancelled`, and every code of the flow
    */
-  async signIn({ challenge, explicit = false, force = false, signal }: SignInWish = {}): Promise<void> {
+  async signIn({
+    challenge,
+    explicit = false,
+    force = false,
+    since,
+    signal,
+  }: SignInWish = {}): Promise<void> {
     const { signInQueue, receiver, emit } = this.#runtime
-    const identity = identityString(this.identity)
+    const identity = this.#shared
+    if (since !== undefined && since !== this.signIns) return
     this.#assertMayAsk(challenge, explicit, identity)
     if (!receiver) {
       throw new UnsupportedError({
@@ -112,6 +143,11 @@ export class ServerLogin {
     }
     emit({ type: 'signed_out', server, revoked: outcome === 'revoked' })
     return outcome
+  }
+
+  /** Who asks for the same login in the same store shares one sign-in. */
+  get #shared(): string {
+    return `${identityString(this.identity)} ${this.keeper.location}`
   }
 
   async #perform(

@@ -25,6 +25,7 @@ export class SignInQueue {
   readonly #clock: Clock
   readonly #pending = new Map<string, Pending>()
   readonly #failedAt = new Map<string, number>()
+  readonly #completed = new Map<string, number>()
   #tail: Promise<unknown> = Promise.resolve()
   #length = 0
 
@@ -38,42 +39,55 @@ export class SignInQueue {
     return failedAt !== undefined && this.#clock.monotonic() - failedAt < COOL_DOWN
   }
 
+  /** A sign-in for this identity failed, or succeeded and was of no use: no other for a while. */
+  coolDown(identity: string): void {
+    this.#failedAt.set(identity, this.#clock.monotonic())
+  }
+
+  /** How many sign-ins for this identity have succeeded: tells whether one did since a moment that was noted. */
+  completed(identity: string): number {
+    return this.#completed.get(identity) ?? 0
+  }
+
   /** Waits for its turn, performs, and gives the outcome to everybody who asked for this identity meanwhile. */
   run<T>(request: QueuedSignIn<T>): Promise<T> {
     const pending = this.#pending.get(request.identity) ?? this.#enqueue(request)
-    return this.#wait(pending, request.signal) as Promise<T>
+    return this.#wait(request.identity, pending, request.signal) as Promise<T>
   }
 
   #enqueue<T>({ identity, server, emit, perform }: QueuedSignIn<T>): Pending {
     const abort = new AbortController()
     if (this.#length > 0) emit({ type: 'sign_in_queued', server, ahead: this.#length })
     this.#length += 1
-    const outcome = this.#tail
-      .then(() => {
+    const outcome = this.#tail.then(async () => {
+      try {
+        // Given up before anybody was asked: that is no reason to cool down.
         abort.signal.throwIfAborted()
-        return perform(abort.signal)
-      })
-      .then(
-        (value) => {
-          this.#failedAt.delete(identity)
-          return value
-        },
-        (error) => {
-          this.#failedAt.set(identity, this.#clock.monotonic())
-          throw error
-        },
-      )
-      .finally(() => {
+        return await this.#perform(identity, () => perform(abort.signal))
+      } finally {
         this.#length -= 1
-        this.#pending.delete(identity)
-      })
+        if (this.#pending.get(identity) === pending) this.#pending.delete(identity)
+      }
+    })
     this.#tail = outcome.catch(() => {})
     const pending: Pending = { outcome, abort, waiting: 0 }
     this.#pending.set(identity, pending)
     return pending
   }
 
-  async #wait(pending: Pending, signal: AbortSignal | undefined): Promise<unknown> {
+  async #perform<T>(identity: string, perform: () => Promise<T>): Promise<T> {
+    try {
+      const value = await perform()
+      this.#failedAt.delete(identity)
+      this.#completed.set(identity, this.completed(identity) + 1)
+      return value
+    } catch (error) {
+      this.coolDown(identity)
+      throw error
+    }
+  }
+
+  async #wait(identity: string, pending: Pending, signal: AbortSignal | undefined): Promise<unknown> {
     pending.waiting += 1
     let leave: () => void = () => {}
     const left = new Promise<never>((_, reject) => {
@@ -82,11 +96,15 @@ export class SignInQueue {
       signal?.addEventListener('abort', leave, { once: true })
     })
     try {
-      return await Promise.race([pending.outcome, left])
+      return await Promise.race([left, pending.outcome])
     } finally {
       signal?.removeEventListener('abort', leave)
       pending.waiting -= 1
-      if (pending.waiting === 0) pending.abort.abort(signal?.reason)
+      if (pending.waiting === 0) {
+        // Whoever asks from now on must not join a sign-in that is being given up.
+        if (this.#pending.get(identity) === pending) this.#pending.delete(identity)
+        pending.abort.abort(signal?.reason)
+      }
     }
   }
 }

@@ -1,6 +1,12 @@
-import { isLatchkeyError, SignInTimedOutError } from '../errors/index.ts'
+import {
+  AuthorizationRefusedError,
+  isLatchkeyError,
+  type LatchkeyError,
+  SignInTimedOutError,
+} from '../errors/index.ts'
 import { type AuthorizationRequest, createAuthorizationRequest } from '../oauth/authorization-request.ts'
-import { processAuthorizationResponse } from '../oauth/authorization-response.ts'
+import { processAuthorizationResponse, type ValidatedResponse } from '../oauth/authorization-response.ts'
+import type { ServerMetadata } from '../oauth/server-metadata.ts'
 import { processTokenAnswer, requestCodeExchange, type TokenAnswer } from '../oauth/token-request.ts'
 import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../ports.ts'
 import type { FlowContext } from './context.ts'
@@ -56,10 +62,7 @@ export async function authorizationCode(
     announce(authorization, authorizationHost, pending.startUrl, deadline, client, context)
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
-    const { emit, server } = context
-    const error = parameters.get('error')
-    emit({ type: 'authorization_responded', server, ...(error && { error: error.slice(0, 60) }) })
-    const response = processAuthorizationResponse(parameters, authorization, metadata)
+    const response = judge(parameters, authorization, metadata, context)
     const answer = await requestCodeExchange(metadata, client.client, response, authorization, {
       fetch: context.fetch('token'),
     })
@@ -67,7 +70,26 @@ export async function authorizationCode(
     finish({ kind: 'success' })
     return token
   } catch (error) {
-    finish(outcomeOf(error))
+    finish(outcomeOf(error, context.signal))
+    throw error
+  }
+}
+
+/** Tells of the answer only what was judged: an `error` with a wrong `iss` is not shown (RFC 9207 §2.4). */
+function judge(
+  parameters: URLSearchParams,
+  authorization: AuthorizationRequest,
+  metadata: ServerMetadata,
+  { emit, server }: FlowContext,
+): ValidatedResponse {
+  try {
+    const response = processAuthorizationResponse(parameters, authorization, metadata)
+    emit({ type: 'authorization_responded', server })
+    return response
+  } catch (error) {
+    const { code } = error as LatchkeyError
+    const said = error instanceof AuthorizationRefusedError ? error.error : code
+    emit({ type: 'authorization_responded', server, error: said })
     throw error
   }
 }
@@ -146,8 +168,9 @@ function timedOut(
   })
 }
 
-function outcomeOf(error: unknown): RedirectOutcome {
-  if (!isLatchkeyError(error)) return { kind: 'cancelled' }
+function outcomeOf(error: unknown, signal: AbortSignal | undefined): RedirectOutcome {
+  if (signal?.aborted) return { kind: 'cancelled' }
+  if (!isLatchkeyError(error)) return { kind: 'error', message: 'latchkey met an error of its own.' }
   if (error.code === 'sign_in_timed_out') return { kind: 'expired' }
   if (error.code === 'sign_in_cancelled') return { kind: 'cancelled' }
   if (error.code === 'authorization_refused' && (error as { error?: string }).error === 'access_denied') {

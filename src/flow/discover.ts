@@ -1,29 +1,10 @@
 import type { OAuthSettings } from '../definitions.ts'
-import {
-  type ChallengeSummary,
-  type DiscoveryAttempt,
-  DiscoveryFailedError,
-  NetworkFailedError,
-} from '../errors/index.ts'
-import { cleanServerText } from '../errors/server-text.ts'
-import type { Answer } from '../oauth/answer.ts'
-import {
-  assertResourceCovers,
-  processResourceMetadata,
-  type ResourceMetadata,
-  requestResourceMetadata,
-  resourceMetadataUrls,
-} from '../oauth/resource-metadata.ts'
-import {
-  assertPkceSupported,
-  defaultServerMetadata,
-  processServerMetadata,
-  requestServerMetadata,
-  type ServerMetadata,
-  serverMetadataUrls,
-} from '../oauth/server-metadata.ts'
+import type { ChallengeSummary, DiscoveryAttempt } from '../errors/index.ts'
+import { type ResourceMetadata, resourceMetadataUrls } from '../oauth/resource-metadata.ts'
+import { assertPkceSupported, defaultServerMetadata, type ServerMetadata } from '../oauth/server-metadata.ts'
 import type { FlowContext } from './context.ts'
-import { discoveryRemedy } from './discovery-remedy.ts'
+import { discoveryFailure } from './discovery-failure.ts'
+import { DiscoverySearch } from './discovery-search.ts'
 
 export interface DiscoveryRequest {
   readonly serverUrl: string
@@ -84,13 +65,13 @@ async function find(request: DiscoveryRequest, context: FlowContext): Promise<Di
     const metadata = settings.oauth_provider.metadata as ServerMetadata
     return { ...configured(metadata, challenge, context), resource: canonical }
   }
-  const search = new Search(context)
+  const search = new DiscoverySearch(context)
   const resourceMetadata = await findResourceMetadata(search, request)
   if (resourceMetadata?.authorization_servers.length) {
     const metadata = await search.firstServer(
       prefer(resourceMetadata.authorization_servers, request.knownIssuers),
     )
-    if (!metadata) throw failure(request, search.attempts)
+    if (!metadata) throw discoveryFailure(request, search.attempts)
     return {
       metadata,
       resource: resourceMetadata.resource,
@@ -107,7 +88,8 @@ async function find(request: DiscoveryRequest, context: FlowContext): Promise<Di
   const metadata = await search.originServer(serverUrl)
   if (metadata) return { ...rest, metadata, source: 'origin metadata' }
   const defaults = defaultServerMetadata(serverUrl)
-  if (!(await mayHaveDefaultEndpoints(defaults, search, request))) throw failure(request, search.attempts)
+  if (!(await mayHaveDefaultEndpoints(defaults, search, request)))
+    throw discoveryFailure(request, search.attempts)
   return { ...rest, metadata: defaults, source: 'default endpoints' }
 }
 
@@ -128,104 +110,27 @@ function configured(
 }
 
 async function findResourceMetadata(
-  search: Search,
-  { serverUrl, challenge, settings }: DiscoveryRequest,
+  search: DiscoverySearch,
+  { serverUrl, challenge }: DiscoveryRequest,
 ): Promise<ResourceMetadata | undefined> {
   const named = challenge?.resource_metadata
   const urls = named === undefined ? resourceMetadataUrls(serverUrl) : [named]
   const metadata = await search.firstResource(urls, serverUrl)
   // A named document that cannot be read is not replaced by a guess: that could silently switch the issuer.
-  if (!metadata && named !== undefined) throw failure({ serverUrl, challenge, settings }, search.attempts)
+  if (!metadata && named !== undefined) throw discoveryFailure({ serverUrl, challenge }, search.attempts)
   return metadata
 }
 
 /** 2025-03-26: only a server that asks for Bearer, or for nothing named, and does not answer 404 there. */
 async function mayHaveDefaultEndpoints(
   defaults: ServerMetadata,
-  search: Search,
+  search: DiscoverySearch,
   { challenge, settings }: DiscoveryRequest,
 ): Promise<boolean> {
   if (challenge === undefined) return false
   if (challenge.scheme !== undefined && challenge.scheme !== 'bearer') return false
   // A dynamic client finds out when it registers; a configured one must not open a browser on a 404.
   return settings.client_id === undefined || (await search.exists(defaults.authorization_endpoint))
-}
-
-/** Asks candidates one after the other and keeps the record of it. */
-class Search {
-  readonly attempts: DiscoveryAttempt[] = []
-  readonly #context: FlowContext
-
-  constructor(context: FlowContext) {
-    this.#context = context
-  }
-
-  async firstResource(urls: readonly string[], serverUrl: string): Promise<ResourceMetadata | undefined> {
-    for (const url of urls) {
-      const answer = await this.#ask(url, requestResourceMetadata)
-      const metadata = processResourceMetadata(answer)
-      this.#note(answer, metadata ? 'protected resource metadata' : undefined)
-      if (!metadata) continue
-      assertResourceCovers(metadata.resource, serverUrl)
-      const { emit, server } = this.#context
-      emit({ type: 'resource_metadata_found', server, url, ...metadata })
-      return metadata
-    }
-    return undefined
-  }
-
-  async firstServer(issuers: readonly string[]): Promise<ServerMetadata | undefined> {
-    for (const issuer of issuers) {
-      const metadata = await this.#server(serverMetadataUrls(issuer), () => issuer)
-      if (metadata) return metadata
-    }
-    return undefined
-  }
-
-  /** No document named the issuer here, so both spellings of the origin are what we asked for. */
-  originServer(serverUrl: string): Promise<ServerMetadata | undefined> {
-    const { origin } = new URL(serverUrl)
-    return this.#server(serverMetadataUrls(origin), ({ members }) =>
-      members?.issuer === `${origin}/` ? `${origin}/` : origin,
-    )
-  }
-
-  async exists(url: string): Promise<boolean> {
-    const answer = await this.#ask(url, requestServerMetadata)
-    const exists = answer.status !== 404 && answer.status !== 410
-    this.#note(answer, exists ? 'authorization endpoint' : undefined)
-    return exists
-  }
-
-  async #server(
-    urls: readonly string[],
-    issuerOf: (answer: Answer) => string,
-  ): Promise<ServerMetadata | undefined> {
-    for (const url of urls) {
-      const answer = await this.#ask(url, requestServerMetadata)
-      const metadata = await processServerMetadata(answer, issuerOf(answer))
-      this.#note(answer, metadata ? 'authorization server metadata' : undefined)
-      if (metadata) return metadata
-    }
-    return undefined
-  }
-
-  async #ask(url: string, request: typeof requestServerMetadata): Promise<Answer> {
-    const answer = await request(this.#context.fetch('discovery'), url, this.#context.signal)
-    if (answer.status < 500 && answer.status !== 429) return answer
-    // "Not now" is not "not there": another candidate could belong to somebody else.
-    throw new NetworkFailedError({
-      message: `${url} answered HTTP ${answer.status}.`,
-      remedy: 'Try again later; nothing stored was changed.',
-      url,
-      status: answer.status,
-    })
-  }
-
-  #note({ url, status, contentType, ok, members }: Answer, found: string | undefined): void {
-    const outcome = found ?? (!ok ? 'not there' : members ? 'not such a document' : 'not JSON')
-    this.attempts.push({ url, status, contentType: contentType && cleanServerText(contentType, 80), outcome })
-  }
 }
 
 function prefer(issuers: readonly string[], known: readonly string[] = []): string[] {
@@ -242,21 +147,4 @@ function canonicalResource(serverUrl: string): string {
 function resourceToSend({ resource }: OAuthSettings, discovered: string | undefined): string | undefined {
   if (resource === 'off') return undefined
   return resource ?? discovered
-}
-
-/** The error that says what was asked and what the ways out are. */
-export function failure(
-  { serverUrl, challenge }: Pick<DiscoveryRequest, 'serverUrl' | 'challenge' | 'settings'>,
-  attempts: readonly DiscoveryAttempt[],
-): DiscoveryFailedError {
-  const lines = attempts.map(
-    ({ url, status, contentType, outcome }) =>
-      `  ${url} → ${status ?? 'no answer'}${contentType ? ` ${contentType}` : ''} (${outcome})`,
-  )
-  return new DiscoveryFailedError({
-    message: [`No authorization server was found for ${serverUrl}. Asked:`, ...lines].join('\n'),
-    remedy: discoveryRemedy(challenge),
-    server: serverUrl,
-    attempts,
-  })
 }

@@ -1,5 +1,6 @@
 import type { OAuthSettings } from '../definitions.ts'
 import {
+  type ChallengeSummary,
   type DiscoveryFailedError,
   RegistrationRefusedError,
   RegistrationUnavailableError,
@@ -8,7 +9,8 @@ import type { ClientKind } from '../events.ts'
 import { type ClientInformation, chooseAuthenticationMethod } from '../oauth/client-authentication.ts'
 import { processRegistration, requestRegistration } from '../oauth/client-registration.ts'
 import type { FlowContext } from './context.ts'
-import { type Discovery, failure } from './discover.ts'
+import type { Discovery } from './discover.ts'
+import { discoveryFailure } from './discovery-failure.ts'
 import type { ClientRegistration } from './token-set.ts'
 
 export interface ObtainedClient {
@@ -22,6 +24,8 @@ export interface ClientRequest {
   readonly serverUrl: string
   readonly settings: OAuthSettings
   readonly discovery: Discovery
+  /** What the 401 said, for the error of a server that turns out to have no authorization server. */
+  readonly challenge: ChallengeSummary | undefined
   readonly redirectUri: string
   readonly scope: string | undefined
   /** Registrations of this account that are stored for this server. */
@@ -103,7 +107,7 @@ async function registerClient(request: ClientRequest, context: FlowContext): Pro
 /** The default `/register` of 2025-03-26 that is not there means: there is no authorization server here at all. */
 function missingDefaultEndpoint(
   error: unknown,
-  { discovery, serverUrl, settings }: ClientRequest,
+  { discovery, serverUrl, challenge }: ClientRequest,
   contentType: string | undefined,
 ): DiscoveryFailedError | undefined {
   const { source, metadata, attempts } = discovery
@@ -115,7 +119,7 @@ function missingDefaultEndpoint(
     contentType,
     outcome: 'registers no client',
   }
-  return failure({ serverUrl, settings, challenge: { scheme: undefined } }, [...attempts, attempt])
+  return discoveryFailure({ serverUrl, challenge }, [...attempts, attempt])
 }
 
 function unavailable(issuer: string, redirectUri: string): RegistrationUnavailableError {

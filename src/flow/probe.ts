@@ -33,10 +33,16 @@ export async function probe(
     ...signal,
   })
   await post.body?.cancel()
-  if (post.status === 401) return challengeOf(post)
+  if (post.status === 401) return told(post, context)
   if (post.ok || post.status >= 500) return undefined
   // An SSE-only server may refuse the POST before it looks at credentials.
   const get = await fetch(serverUrl, { headers: { ...headers, accept: 'text/event-stream' }, ...signal })
   await get.body?.cancel()
-  return get.status === 401 ? challengeOf(get) : undefined
+  return get.status === 401 ? told(get, context) : undefined
+}
+
+function told(response: Response, { emit, server }: FlowContext): ChallengeSummary {
+  const { scheme, ...said } = challengeOf(response)
+  emit({ type: 'challenge_received', server, status: response.status, ...(scheme && { scheme }), ...said })
+  return { scheme, ...said }
 }

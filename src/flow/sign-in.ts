@@ -79,6 +79,7 @@ async function signInAt(
       serverUrl,
       settings,
       discovery,
+      challenge,
       redirectUri: listener.redirectUri,
       scope,
       registrations: request.registrations,

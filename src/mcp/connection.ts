@@ -1,11 +1,11 @@
 import { createAuthorizedFetch } from '../authorized-fetch/authorized-fetch.ts'
-import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
 import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
-import { ConnectFailedError, isLatchkeyError, LoginRequiredError, UnsupportedError } from '../errors/index.ts'
-import { quoteServerText } from '../errors/server-text.ts'
+import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
+import { UnsupportedError } from '../errors/index.ts'
 import type { Connected } from '../events.ts'
-import type { Fetch } from '../ports.ts'
+import { connectFailed, findLatchkeyError, statusOf } from './connect-failure.ts'
+import { observedFetch, type TransportState } from './observed-fetch.ts'
 import type { McpPlatform, McpSdk, SdkClient, SdkTransport } from './sdk.ts'
 
 export type TransportKind = Connected['transport']
@@ -13,16 +13,20 @@ export type TransportKind = Connected['transport']
 /** Statuses that say "not this transport here" (MCP transports, Backwards Compatibility); never 401, 403 or 5xx. */
 const OTHER_TRANSPORT = [400, 404, 405]
 
+/** How long the server may take to end its side of a session, in milliseconds. */
+const FAREWELL = 2_000
+
 export interface ConnectionParts {
   readonly sdk: McpSdk
   readonly platform: McpPlatform
+  /** Its signal ends the connection. */
   readonly runtime: Runtime
   /** Of an OAuth server: shared by the fetch and the sign-in. */
   readonly login: ServerLogin | undefined
 }
 
 /**
- * One way to one server, for one SDK client: opens the right transport and knows when authentication ended it.
+ * One way to one server, for one SDK client: opens the right transport and knows what became of it.
  * Never waits for a person.
  */
 export class Connection {
@@ -30,8 +34,7 @@ export class Connection {
   readonly #parts: ConnectionParts
   #kind: TransportKind | undefined
   #transport: SdkTransport | undefined
-  /** What the fetch threw last: an SSE transport shows only a copy of its text. */
-  #loginRequired: LoginRequiredError | undefined
+  #state: TransportState = { now: 'closed' }
 
   constructor(definition: ServerDefinition, parts: ConnectionParts) {
     this.#definition = definition
@@ -42,20 +45,26 @@ export class Connection {
     return this.#kind
   }
 
-  /** The 401 that ended the event stream behind our back, if one did: nothing arrives there any more. */
-  get lost(): LoginRequiredError | undefined {
-    return this.#kind === 'sse' ? this.#loginRequired : undefined
+  /** Ended by the other side (a program that exited) or by `close`. */
+  get isClosed(): boolean {
+    return this.#state.now === 'closed'
+  }
+
+  /** Nothing arrives here any more, although nobody closed it: open it again before the next call. */
+  get isLost(): boolean {
+    return this.#state.now === 'lost'
   }
 
   /**
-   * Connects the client, by Streamable HTTP first.
+   * Connects the client: by Streamable HTTP first, later by what worked before. Replaces a lost connection.
    *
-   * @throws `login_required`, `credential_refused`, `network_failed`, `connect_failed`
+   * @throws `login_required`, `credential_refused`, `network_failed`, `connect_failed`; the reason of an abort
    */
   async open(client: SdkClient): Promise<void> {
+    await client.close()
     const definition = this.#definition
-    if (definition.kind === 'stdio') return this.#connect(client, 'stdio', await this.#stdio())
-    const { transport } = definition
+    if (definition.kind === 'stdio') return this.#connect(client, 'stdio', () => this.#stdio())
+    const transport = this.#kind ?? definition.transport
     if (transport !== 'sse') {
       try {
         return await this.#connect(client, 'streamable-http', this.#http(definition, 'streamable-http'))
@@ -68,33 +77,53 @@ export class Connection {
 
   /** Ends the session at the server (2025 versions), best effort, and closes. */
   async close(client: SdkClient): Promise<void> {
-    const transport = this.#transport as { terminateSession?: () => Promise<void> } | undefined
-    if (!this.#loginRequired) await transport?.terminateSession?.().catch(() => {})
+    if (this.#state.now === 'open') await this.#sayFarewell()
+    this.#state.now = 'closed'
     await client.close()
   }
 
-  async #connect(client: SdkClient, kind: TransportKind, transport: SdkTransport): Promise<void> {
+  async #connect(
+    client: SdkClient,
+    kind: TransportKind,
+    create: (state: TransportState) => SdkTransport | Promise<SdkTransport>,
+  ): Promise<void> {
     const { timeout, name } = this.#definition
-    this.#loginRequired = undefined
+    const { emit, signal } = this.#parts.runtime
+    signal?.throwIfAborted()
+    const state: TransportState = { now: 'connecting' }
+    const transport = await create(state)
+    const abort = () => void transport.close()
+    transport.onclose = () => {
+      if (state.now !== 'lost') state.now = 'closed'
+      signal?.removeEventListener('abort', abort)
+    }
+    // A lost stream brings no answers: whoever waits for one must hear of it now, not when the time is up.
+    state.onLost = abort
+    signal?.addEventListener('abort', abort, { once: true })
     try {
       await client.connect(transport, timeout === undefined ? {} : { timeout })
+      signal?.throwIfAborted()
     } catch (error) {
       await client.close().catch(() => {})
       await transport.close().catch(() => {})
-      throw this.#loginRequired ?? findLatchkeyError(error) ?? connectFailed(name, error)
+      signal?.throwIfAborted()
+      throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error)
     }
+    state.now = 'open'
+    this.#state = state
     this.#kind = kind
     this.#transport = transport
     const version = client.getNegotiatedProtocolVersion()
-    const { emit } = this.#parts.runtime
     emit({ type: 'connected', server: name, transport: kind, ...(version && { protocol_version: version }) })
   }
 
-  #http(definition: HttpServerDefinition, kind: 'streamable-http' | 'sse'): SdkTransport {
+  #http(definition: HttpServerDefinition, kind: 'streamable-http' | 'sse') {
     const { sdk, runtime, login } = this.#parts
-    const fetch = this.#observed(createAuthorizedFetch(definition, runtime, login))
+    // The runtime's signal closes the transport, and that ends its requests.
+    const fetch = createAuthorizedFetch(definition, { ...runtime, signal: undefined }, login)
     const Transport = kind === 'sse' ? sdk.SSEClientTransport : sdk.StreamableHTTPClientTransport
-    return new Transport(new URL(definition.url), { fetch })
+    return (state: TransportState): SdkTransport =>
+      new Transport(new URL(definition.url), { fetch: observedFetch(fetch, { kind, state, definition }) })
   }
 
   async #stdio(): Promise<SdkTransport> {
@@ -106,45 +135,15 @@ export class Connection {
     })
   }
 
-  #observed(fetch: Fetch): Fetch {
-    return async (input, init) => {
-      try {
-        const response = await fetch(input, init)
-        this.#loginRequired = undefined
-        return response
-      } catch (error) {
-        if (error instanceof LoginRequiredError) this.#loginRequired = error
-        throw error
-      }
-    }
+  /** A server that does not answer must not keep the session open. */
+  async #sayFarewell(): Promise<void> {
+    const { clock } = this.#parts.runtime
+    const transport = this.#transport as { terminateSession?: () => Promise<void> } | undefined
+    let cancel: () => void = () => {}
+    const patience = new Promise<void>((resolve) => {
+      cancel = clock.setTimer(resolve, FAREWELL)
+    })
+    await Promise.race([transport?.terminateSession?.().catch(() => {}), patience])
+    cancel()
   }
-}
-
-/** Our own error inside what the SDK threw around it. */
-export function findLatchkeyError(error: unknown): Error | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause)
-    if (isLatchkeyError(cause)) return cause
-  return undefined
-}
-
-function statusOf(error: unknown): number | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const { status } = cause as { status?: unknown }
-    if (typeof status === 'number') return status
-  }
-  return undefined
-}
-
-function connectFailed(server: string, cause: unknown): ConnectFailedError {
-  const status = statusOf(cause)
-  const said = cause instanceof Error ? quoteServerText(cause.message) : 'unknown reason'
-  return new ConnectFailedError({
-    message: `${server} could not be connected: ${said}.`,
-    remedy:
-      status !== undefined && status >= 500
-        ? 'The server has a problem; try again later.'
-        : 'Check `url` (the whole MCP endpoint, often ending in /mcp or /sse), or `command` and `args`; `--debug` shows every request.',
-    server,
-    cause,
-  })
 }

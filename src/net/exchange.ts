@@ -37,7 +37,7 @@ export async function exchange(
   const method = request?.method ?? init.method ?? 'GET'
   const told = { type: 'http_exchange', server, stage, method, url: shownUrl(url), attempt } as const
   const own = init.signal ?? request?.signal
-  const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout)
+  const limit = timeout === undefined ? undefined : timeLimit(clock, timeout)
   const signals = [own, limit].filter((signal) => signal != null)
   try {
     const response = await fetch(input, {
@@ -66,6 +66,14 @@ export async function exchange(
       cause: error,
     })
   }
+}
+
+/** Not cancelled when the headers are here: it limits the body too, and does not keep the process alive. */
+function timeLimit(clock: Clock, timeout: number): AbortSignal {
+  const controller = new AbortController()
+  const reason = new DOMException(`no answer within ${timeout / 1000} s`, 'TimeoutError')
+  clock.setTimer(() => controller.abort(reason), timeout, { unref: true })
+  return controller.signal
 }
 
 function withUserAgent(headers: HeadersInit | undefined, userAgent: string): Headers {

@@ -1,4 +1,4 @@
-import { NetworkFailedError } from '../errors/index.ts'
+import { isLatchkeyError } from '../errors/index.ts'
 import type { Stage } from '../events.ts'
 import type { Fetch } from '../ports.ts'
 import { type ExchangeParts, exchange } from './exchange.ts'
@@ -9,6 +9,7 @@ import type { UrlPolicy } from './url-policy.ts'
 const REQUEST_TIMEOUT = 15_000
 const MAX_TRIES = 3
 const MAX_REDIRECTS = 5
+const REDIRECTS = [301, 302, 303, 307, 308]
 
 interface ProtocolRequest {
   readonly url: string
@@ -18,28 +19,27 @@ interface ProtocolRequest {
 
 /**
  * The `fetch` of one stage of the protocol: judges every URL and redirect hop, limits time, tries GETs and answers
- * that say "not now" (429, 503) again.
+ * that say "not now" again.
  *
  * @throws from the returned fetch: `url_refused`, `network_failed`; the caller's own abort reason
  */
 export function createProtocolFetch(stage: Stage, parts: ExchangeParts, policy: UrlPolicy): Fetch {
   return async (input, init = {}) => {
     const request = { url: input instanceof Request ? input.url : String(input), init, stage }
-    const idempotent = isGet(init)
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await followRedirects(parts, policy, request, attempt).catch((error: Error) => error)
       const last = attempt === MAX_TRIES
-      if (outcome instanceof Error) {
+      let delay = retryDelay(attempt)
+      try {
+        const response = await followRedirects(parts, policy, request, attempt)
+        const retryAfter = readRetryAfter(response, parts.clock.now())
+        if (last || !isNotNow(response, isGet(init)) || retryAfter === 'too long') return response
+        await response.body?.cancel()
+        delay = retryAfter ?? delay
+      } catch (error) {
         // A POST without an answer may have been carried out: repeating it could spend a code or a token twice.
-        const worthIt = outcome instanceof NetworkFailedError && idempotent
-        if (last || !worthIt) throw outcome
-        await sleep(parts.clock, retryDelay(attempt), init.signal)
-        continue
+        if (last || !isGet(init) || !isLatchkeyError(error) || error.code !== 'network_failed') throw error
       }
-      const retryAfter = readRetryAfter(outcome, parts.clock.now())
-      if (last || !isNotNow(outcome.status, idempotent) || retryAfter === 'too long') return outcome
-      await outcome.body?.cancel()
-      await sleep(parts.clock, retryAfter ?? retryDelay(attempt), init.signal)
+      await sleep(parts.clock, delay, init.signal)
     }
   }
 }
@@ -51,20 +51,35 @@ async function followRedirects(
   { url, init, stage }: ProtocolRequest,
   attempt: number,
 ): Promise<Response> {
-  let target = url
+  let input = url
+  let hopInit = init
   for (let hop = 0; ; hop += 1) {
-    policy.judge(target, `${stage} URL`)
-    const response = await exchange(parts, { input: target, init, stage, attempt, timeout: REQUEST_TIMEOUT })
-    const location = response.headers.get('location')
-    const redirected = response.status >= 301 && response.status <= 308 && location !== null
-    if (!redirected || !isGet(init) || hop === MAX_REDIRECTS) return response
+    const { origin } = policy.judge(input, `${stage} URL`)
+    const response = await exchange(parts, { input, init: hopInit, stage, attempt, timeout: REQUEST_TIMEOUT })
+    const target = isGet(init) && hop < MAX_REDIRECTS ? redirectTarget(response, input) : undefined
+    if (!target) return response
     await response.body?.cancel()
-    target = new URL(location, target).href
+    if (target.origin !== origin) hopInit = withoutHeadersOfTheUser(hopInit)
+    input = target.href
   }
 }
 
-function isNotNow(status: number, idempotent: boolean): boolean {
-  return status === 429 || status === 503 || (idempotent && status >= 500)
+function redirectTarget(response: Response, url: string): URL | undefined {
+  const location = response.headers.get('location')
+  if (location === null || !REDIRECTS.includes(response.status)) return undefined
+  return URL.canParse(location, url) ? new URL(location, url) : undefined
+}
+
+/** A probe carries the configured headers, API keys among them: they are for the configured origin alone. */
+function withoutHeadersOfTheUser(init: RequestInit): RequestInit {
+  const accept = new Headers(init.headers).get('accept')
+  return { ...init, headers: accept === null ? {} : { accept } }
+}
+
+/** A POST is repeated only where the server itself says so: it did nothing yet (429), or when to come back. */
+function isNotNow({ status, headers }: Response, idempotent: boolean): boolean {
+  if (idempotent) return status === 429 || status >= 500
+  return status === 429 || (status === 503 && headers.has('retry-after'))
 }
 
 function isGet({ method = 'GET' }: RequestInit): boolean {

@@ -28,7 +28,7 @@ export function createUrlPolicy(serverUrl: string): UrlPolicy {
       if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
         throw refused(text, purpose, 'only https is allowed')
       }
-      if (loopback && !serverIsLoopback) {
+      if (namesThisMachine(url.hostname) && !serverIsLoopback) {
         throw refused(text, purpose, 'a remote server may not name an address on this machine')
       }
       return url
@@ -43,6 +43,16 @@ export function isLoopbackHost(hostname: string): boolean {
     hostname.endsWith('.localhost') ||
     hostname === '[::1]' ||
     /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  )
+}
+
+/** The same, and what reaches this machine without being a loopback address: unspecified, IPv4 in IPv6, final dot. */
+function namesThisMachine(hostname: string): boolean {
+  const host = hostname.replace(/\.$/, '')
+  return (
+    isLoopbackHost(host) ||
+    ['0.0.0.0', '[::]', '[::ffff:0:0]'].includes(host) ||
+    /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\]$/.test(host)
   )
 }
 

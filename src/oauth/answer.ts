@@ -23,7 +23,9 @@ export interface Answer {
  *
  * @throws `response_invalid` for a body over 1 MB or nested deeper than 32, `network_failed` when it breaks off
  */
-export async function readAnswer(response: Response, url: string): Promise<Answer> {
+export async function readAnswer(response: Response, requested: string): Promise<Answer> {
+  // Metadata names endpoints as it likes; a parsed URL has nothing in it that could act on a terminal.
+  const url = new URL(requested).href
   const contentType = response.headers.get('content-type') ?? undefined
   const text = await readText(response, url)
   return {

@@ -11,8 +11,8 @@ import type { AuthorizationRequest } from './authorization-request.ts'
 import type { ValidatedResponse } from './authorization-response.ts'
 import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
 import { blamesRedirectUri, redirectUriRemedy } from './redirect-uri-remedy.ts'
-import { blamesResource, RESOURCE_REMEDY } from './resource-remedy.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
+import { blamesResource, RESOURCE_REMEDY } from './resource-remedy.ts'
 import { grantedScope } from './scope.ts'
 
 /** What a token endpoint must be known by: enough for a refresh from what is stored. */

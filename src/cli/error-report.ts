@@ -1,0 +1,57 @@
+import { isLatchkeyError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
+import { UsageError } from './usage-error.ts'
+
+/** An error as the person sees it: what happened, what to do (indented), and the code to search for. */
+export function errorLines(error: unknown): string[] {
+  const { code, message, remedy } = describe(error)
+  return [
+    `latchkey: ${message.replaceAll('\n', '\n  ')}`,
+    ...remedy.flatMap((line) => (line === '' ? [] : [`  ${line}`])),
+    `  (${code})`,
+  ]
+}
+
+/** The same as data, for `--json`: `{ "error": { code, message, remedy, … } }`. */
+export function errorDocument(error: unknown): { error: Record<string, unknown> } {
+  if (isLatchkeyError(error)) return { error: error.toJSON() }
+  const { code, message, remedy } = describe(error)
+  const protocol = protocolCode(error)
+  return {
+    error: { code, message, remedy: remedy.join('\n'), ...(protocol !== undefined && { mcp_code: protocol }) },
+  }
+}
+
+interface Description {
+  readonly code: string
+  readonly message: string
+  readonly remedy: readonly string[]
+}
+
+function describe(error: unknown): Description {
+  if (isLatchkeyError(error)) {
+    return { code: error.code, message: error.summary, remedy: error.remedy.split('\n') }
+  }
+  if (error instanceof UsageError) {
+    return { code: error.code, message: error.message, remedy: [error.remedy] }
+  }
+  const protocol = protocolCode(error)
+  const said = error instanceof Error ? cleanServerText(error.message, 500) : 'something unknown went wrong'
+  if (protocol !== undefined) {
+    return { code: `MCP error ${protocol}`, message: `The server answered with an error: ${said}`, remedy: [] }
+  }
+  const sdkCode = codeOf(error)
+  if (typeof sdkCode === 'string') return { code: cleanServerText(sdkCode, 60), message: said, remedy: [] }
+  const remedy = 'This should not happen. --debug shows what came before it.'
+  return { code: 'unexpected', message: said, remedy: [remedy] }
+}
+
+/** The JSON-RPC code of what a server answered. */
+function protocolCode(error: unknown): number | undefined {
+  const code = codeOf(error)
+  return typeof code === 'number' ? code : undefined
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}

@@ -1,0 +1,17 @@
+/** A stream to write to. */
+export interface Output {
+  write(text: string): void
+  readonly isTerminal: boolean
+}
+
+/** What a command sees of its process. `bin.ts` makes it of the real one. */
+export interface CommandIo {
+  /** Data. */
+  readonly stdout: Output
+  /** Talk. */
+  readonly stderr: Output
+  readonly stdin: { readonly isTerminal: boolean; readAll(): Promise<string> }
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal
+}

@@ -1,0 +1,45 @@
+import type { EventListener } from '../events.ts'
+import type { FullPlatform } from '../options.ts'
+
+/** A config file that was read. */
+export interface ConfigFile {
+  readonly path: string
+  readonly text: string
+  /** Whether `${VAR}` is replaced. */
+  readonly trusted: boolean
+  readonly versionControlled: boolean
+}
+
+/** The files that say which servers there are. */
+export interface ConfigFiles {
+  /** The nearest first: of two servers with one name the first counts. */
+  readonly files: readonly ConfigFile[]
+  /** A config file in the working directory that was left alone, since nobody vouched for it. */
+  readonly untrusted: string | undefined
+  /** Where the user's own file is, or would be. */
+  readonly userFile: string
+}
+
+export interface TrustedFile {
+  readonly path: string
+  readonly sha256: string
+  /** Seconds since 1970. */
+  readonly trusted_at: number
+}
+
+/** The files that the person vouched for. */
+export interface TrustedFiles {
+  /** @throws `config_invalid` when it cannot be read, `config_untrusted` when others may write it */
+  trust(path: string): Promise<{ readonly file: TrustedFile; readonly text: string }>
+  /** False when it was not trusted. */
+  forget(path: string): Promise<boolean>
+  list(): Promise<readonly TrustedFile[]>
+}
+
+/** What the commands are built of: `command.ts` fills it under Node, tests with what they need. */
+export interface CommandParts {
+  readonly platform: FullPlatform
+  /** `flag` is `--config`. @throws `config_invalid` */
+  readonly configFiles: (flag: string | undefined, emit: EventListener) => Promise<ConfigFiles>
+  readonly trustedFiles: (emit: EventListener) => TrustedFiles
+}

@@ -1,0 +1,102 @@
+import { cleanServerText } from '../errors/server-text.ts'
+import type { AuthorizationStarted, AuthorizationWaiting, EventListener, LatchkeyEvent } from '../events.ts'
+import type { Clock } from '../ports.ts'
+import { fields } from './text-block.ts'
+import type { Talk } from './talk.ts'
+
+/**
+ * Tells the person what a sign-in wants of them: who asks and who is asked, the URL, that the browser opened or did
+ * not, how long it has been waiting.
+ */
+export function createSignInTalk(talk: Talk, clock: Clock): EventListener {
+  let stopWaiting: () => void = () => {}
+  let isWaiting = false
+
+  const wait = (deadline: number): void => {
+    const started = clock.monotonic()
+    const total = deadline - clock.now()
+    isWaiting = true
+    const tick = (): void => {
+      const elapsed = clock.monotonic() - started
+      talk.progress(`Waiting for you in the browser: ${minutes(elapsed)} of ${minutes(total)} (Ctrl-C cancels)`)
+      const cancel = clock.setTimer(tick, 1000, { unref: true })
+      stopWaiting = () => {
+        cancel()
+        isWaiting = false
+        talk.clear()
+      }
+    }
+    tick()
+  }
+
+  return (event: LatchkeyEvent) => {
+    switch (event.type) {
+      case 'redirect_listening':
+        if (event.instead_of !== undefined)
+          talk.say(`Port ${event.instead_of} is taken; this sign-in uses ${event.redirect_uri}`)
+        break
+      case 'authorization_started':
+        stopWaiting()
+        for (const line of announcement(event)) talk.say(line)
+        wait(event.deadline)
+        break
+      case 'browser_opened':
+        // A launcher is believed after a moment; a person (or a program in their place) may have been faster.
+        if (isWaiting) talk.say('Opened your browser: finish signing in there.')
+        break
+      case 'browser_failed':
+        if (isWaiting) talk.say(`Could not open a browser: open the URL above yourself.\n  ${reason(event.reason)}`)
+        break
+      case 'authorization_waiting':
+        if (isWaiting) for (const line of reminder(event)) talk.say(line)
+        break
+      case 'authorization_responded':
+        stopWaiting()
+        break
+    }
+  }
+}
+
+/** The URL stands alone on its line, whole and unwrapped, so that it can be copied. */
+function announcement(event: AuthorizationStarted): string[] {
+  const { server, issuer, authorization_host, scope, redirect_uri, client_kind, authorization_url } = event
+  const issuerHost = new URL(issuer).host
+  const asked =
+    issuerHost === authorization_host ? issuerHost : `${issuerHost}, sign-in page at ${authorization_host}`
+  return [
+    `Sign-in to ${cleanServerText(server)}`,
+    ...fields([
+      ['asks', asked],
+      ['scope', scope === undefined ? 'whatever the server gives' : cleanServerText(scope, 1000)],
+      ...(client_kind === 'pre-registered'
+        ? ([['callback', redirect_uri], ['', '(the client must be registered with exactly this redirect URI)']] as const)
+        : []),
+    ]),
+    '',
+    authorization_url,
+    '',
+  ]
+}
+
+function reminder({ elapsed, redirect_uri, client_kind }: AuthorizationWaiting): string[] {
+  if (client_kind === 'pre-registered') {
+    return [
+      `No answer for ${elapsed} s. If the browser shows an error about the redirect URI, register exactly this one:`,
+      `  ${redirect_uri}`,
+    ]
+  }
+  return [
+    `No answer for ${elapsed} s. If the browser shows an error instead of a sign-in page: Ctrl-C, then`,
+    '`latchkey login --force`, which registers a new client.',
+  ]
+}
+
+/** Without the advice that the line before already gave. */
+function reason(text: string): string {
+  return cleanServerText(text.split('\n')[0]!)
+}
+
+function minutes(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000)
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+}

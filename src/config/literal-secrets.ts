@@ -1,0 +1,33 @@
+import { parseConfigText } from './parse.ts'
+import { isRecord, keyPath } from './problem.ts'
+import { findServers } from './shape.ts'
+
+const SECRET_KEY = /secret|token|password|api_?-?key|authorization/i
+
+/**
+ * Where a config file holds secrets as plain text, as key paths; a value that comes from a variable is none. For
+ * files under version control, where they would be committed. Throws `config_invalid` as reading the file does.
+ */
+export function literalSecrets(text: string, path: string): string[] {
+  const table = findServers(parseConfigText(text, path), path)
+  return Object.entries(table.servers).flatMap(([name, entry]) => {
+    if (!isRecord(entry)) return []
+    const at = keyPath(table.path, name)
+    const { auth } = entry
+    return [
+      ...(isLiteral(auth) ? [keyPath(at, 'auth')] : []),
+      ...['auth', 'oauth', 'headers', 'env'].flatMap((key) => secretMembers(entry[key], keyPath(at, key))),
+    ]
+  })
+}
+
+function secretMembers(value: unknown, path: string): string[] {
+  if (!isRecord(value)) return []
+  return Object.entries(value)
+    .filter(([key, member]) => SECRET_KEY.test(key) && isLiteral(member))
+    .map(([key]) => keyPath(path, key))
+}
+
+function isLiteral(value: unknown): boolean {
+  return typeof value === 'string' && value.trim() !== '' && !value.includes('${')
+}

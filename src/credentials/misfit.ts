@@ -1,0 +1,28 @@
+import type { OAuthSettings } from '../definitions.ts'
+import type { TokenSet } from '../flow/token-set.ts'
+import type { Identity } from './identity.ts'
+
+/**
+ * Why a stored login must not be used with this configuration, or `undefined` when it fits. Credentials belong to an
+ * issuer and a resource (SEP-2352), and a configured secret goes nowhere but to the configured token endpoint.
+ */
+export function misfit(
+  { client_id, client_kind, issuer, resource, token_endpoint }: TokenSet,
+  { configuredClientId }: Identity,
+  { oauth_provider, resource: wanted }: OAuthSettings,
+): string | undefined {
+  const isConfigured = client_kind === 'pre-registered'
+  if (isConfigured ? client_id !== configuredClientId : configuredClientId !== null) {
+    return 'it is of another client than the one configured'
+  }
+  if (oauth_provider && oauth_provider.metadata.issuer !== issuer) {
+    return 'it is from another issuer than the one configured'
+  }
+  if (oauth_provider && oauth_provider.metadata.token_endpoint !== token_endpoint) {
+    return 'it is from another token endpoint than the one configured'
+  }
+  if (wanted !== undefined && resource !== (wanted === 'off' ? undefined : wanted)) {
+    return 'it is for another `resource`'
+  }
+  return undefined
+}

@@ -1,0 +1,35 @@
+import { ConnectFailedError, isLatchkeyError, type LatchkeyError } from '../errors/index.ts'
+import { quoteServerText } from '../errors/server-text.ts'
+
+/** Our own error inside what the SDK threw around it. */
+export function findLatchkeyError(error: unknown): LatchkeyError | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (isLatchkeyError(cause)) return cause
+  }
+  return undefined
+}
+
+/** The HTTP status that an error of the SDK, or one that was made of it, tells of. */
+export function statusOf(error: unknown): number | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { status } = cause as { status?: unknown }
+    if (typeof status === 'number') return status
+  }
+  return undefined
+}
+
+export function connectFailed(server: string, cause: unknown): ConnectFailedError {
+  const said = cause instanceof Error ? quoteServerText(cause.message) : 'unknown reason'
+  return new ConnectFailedError({
+    message: `${server} could not be connected: ${said}.`,
+    remedy: remedy(statusOf(cause)),
+    server,
+    cause,
+  })
+}
+
+function remedy(status = 0): string {
+  if (status >= 500) return 'The server has a problem; try again later.'
+  if (status === 403) return 'The server knows who asks and denies it: check what this account or token may do there.'
+  return 'Check `url` (the whole MCP endpoint, often ending in /mcp or /sse), or `command` and `args`; `--debug` shows every request.'
+}

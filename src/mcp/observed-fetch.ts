@@ -1,0 +1,74 @@
+import type { HttpServerDefinition } from '../definitions.ts'
+import { ConnectFailedError, isLatchkeyError, type LatchkeyError, NetworkFailedError } from '../errors/index.ts'
+import type { Fetch } from '../ports.ts'
+
+/** What is known of one transport, beyond what the SDK tells. */
+export interface TransportState {
+  now: 'connecting' | 'open' | 'lost' | 'closed'
+  /** What the fetch threw last: an SSE transport shows only a copy of its text. */
+  failure?: LatchkeyError
+  onLost?: () => void
+}
+
+export interface Observation {
+  readonly kind: 'streamable-http' | 'sse'
+  readonly state: TransportState
+  readonly definition: HttpServerDefinition
+}
+
+/** Refusals of a request of a session that its server no longer knows: they can be made again in a new one. */
+const forgotten = new WeakSet<Error>()
+
+/** Whether the request was refused because the server has forgotten the session (MCP transports, Session Management). */
+export function isSessionForgotten(error: Error | undefined): boolean {
+  return error !== undefined && forgotten.has(error)
+}
+
+/**
+ * The `fetch` of one transport, which notes what the SDK keeps to itself: that the event stream of an SSE transport is
+ * gone for good, and that the server has forgotten the session.
+ */
+export function observedFetch(fetch: Fetch, { kind, state, definition }: Observation): Fetch {
+  return async (input, init) => {
+    const isEventStream = kind === 'sse' && (init?.method ?? 'GET') === 'GET'
+    try {
+      const response = await fetch(input, init)
+      // Anything but a stream ends an EventSource (WHATWG HTML §9.2.3), without a word to the SDK's client.
+      if (isEventStream && response.status !== 200) lose(state)
+      if (state.now === 'open' && response.status === 404 && belongsToSession(kind, init)) {
+        await response.body?.cancel()
+        lose(state)
+        throw sessionForgotten(definition.name)
+      }
+      return response
+    } catch (error) {
+      if (isLatchkeyError(error)) state.failure = error
+      if (!isEventStream || !isLatchkeyError(error) || error instanceof NetworkFailedError) throw error
+      // 204 tells an EventSource to stop; it would ask again every 3 s, where only a person can help.
+      lose(state)
+      return new Response(null, { status: 204 })
+    }
+  }
+}
+
+function lose(state: TransportState): void {
+  if (state.now !== 'open') return
+  state.now = 'lost'
+  // Not at once: the request that found out has to end by itself, with its own error.
+  if (state.onLost) setTimeout(state.onLost, 0)
+}
+
+function belongsToSession(kind: Observation['kind'], init: RequestInit | undefined): boolean {
+  if (init?.method !== 'POST') return false
+  return kind === 'sse' || new Headers(init.headers).has('mcp-session-id')
+}
+
+function sessionForgotten(server: string): ConnectFailedError {
+  const error = new ConnectFailedError({
+    message: `${server} no longer knows this session (HTTP 404).`,
+    remedy: 'Open it again with createSession(); a call on the session does so by itself.',
+    server,
+  })
+  forgotten.add(error)
+  return error
+}

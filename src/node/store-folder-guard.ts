@@ -1,0 +1,138 @@
+import { constants, type Stats } from 'node:fs'
+import { type FileHandle, lstat, open, stat } from 'node:fs/promises'
+import type { EventListener } from '../events.ts'
+import { refused, systemCode } from './store-folder-error.ts'
+
+/**
+ * Looks at owner, kind and mode before anything is used. What belongs to others or is a link is refused (`store_failed`);
+ * what is ours but open to others is narrowed, and the first such thing is reported.
+ */
+export interface StoreGuard {
+  /** The folder everything is in; false when it is not there. */
+  home(folder: string): Promise<boolean>
+  /** A folder below the home; false when it is not there. */
+  folder(folder: string): Promise<boolean>
+  /** An open file. */
+  file(file: string, handle: FileHandle): Promise<void>
+}
+
+export interface StoreGuardOptions {
+  emit: EventListener
+  /** Whose files are ours; `undefined` (Windows): owners and modes are not judged. */
+  uid: number | undefined
+}
+
+const { O_RDONLY, O_NOFOLLOW = 0, O_DIRECTORY = 0 } = constants
+export const MOVE_AWAY = 'Look at it, then move it away or set LATCHKEY_HOME to another folder.'
+
+export function createStoreGuard({ emit, uid }: StoreGuardOptions): StoreGuard {
+  const report = createNarrowingReport(emit)
+
+  return {
+    home: (home) =>
+      unlessAbsent(async () => {
+        const stats = await stat(home)
+        if (!stats.isDirectory()) throw refused(home, 'is not a folder', MOVE_AWAY)
+        if (uid === undefined) return
+        if (stats.uid !== uid && stats.uid !== 0)
+          throw refused(home, `belongs to user ${stats.uid}`, MOVE_AWAY)
+        // Other programs live in this folder and may want to be read. Nobody else may exchange what is in it.
+        const isSticky = (stats.mode & 0o1000) !== 0
+        if (stats.mode & 0o022 && !(isSticky && stats.uid === 0)) {
+          await narrowFolder(home, stats, { mode: stats.mode & 0o755, flags: O_DIRECTORY, report })
+        }
+      }),
+
+    folder: (folder) =>
+      unlessAbsent(async () => {
+        const stats = await lstat(folder)
+        if (stats.isSymbolicLink()) throw refused(folder, 'is a symbolic link', MOVE_AWAY)
+        if (!stats.isDirectory()) throw refused(folder, 'is not a folder', MOVE_AWAY)
+        if (uid === undefined) return
+        if (stats.uid !== uid) throw refused(folder, `belongs to user ${stats.uid}`, MOVE_AWAY)
+        if (stats.mode & 0o077) {
+          await narrowFolder(folder, stats, {
+            mode: stats.mode & 0o700,
+            flags: O_DIRECTORY | O_NOFOLLOW,
+            report,
+          })
+        }
+      }),
+
+    async file(file, handle) {
+      const stats = await handle.stat()
+      if (!stats.isFile()) throw refused(file, 'is not a regular file', MOVE_AWAY)
+      if (uid === undefined) return
+      if (stats.uid !== uid) throw refused(file, `belongs to user ${stats.uid}`, MOVE_AWAY)
+      if (stats.mode & 0o077)
+        await narrow(handle, file, { before: stats.mode, mode: stats.mode & 0o600, report })
+    },
+  }
+}
+
+async function unlessAbsent(look: () => Promise<void>): Promise<boolean> {
+  try {
+    await look()
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+type ReportNarrowed = (path: string, before: number, after: number | undefined) => void
+
+/** Opened first, so that what was looked at and what is changed are the same thing. */
+async function narrowFolder(
+  path: string,
+  seen: Stats,
+  { mode, flags, report }: { mode: number; flags: number; report: ReportNarrowed },
+): Promise<void> {
+  const handle = await open(path, O_RDONLY | flags)
+  try {
+    const stats = await handle.stat()
+    if (stats.ino !== seen.ino || stats.dev !== seen.dev) {
+      throw refused(path, 'was exchanged while it was looked at', MOVE_AWAY)
+    }
+    await narrow(handle, path, { before: stats.mode, mode, report })
+  } finally {
+    await handle.close()
+  }
+}
+
+async function narrow(
+  handle: FileHandle,
+  path: string,
+  { before, mode, report }: { before: number; mode: number; report: ReportNarrowed },
+): Promise<void> {
+  try {
+    await handle.chmod(mode & 0o777)
+    report(path, before, mode)
+  } catch (error) {
+    // A medium without modes, or a folder of root's: a person should know, but it is no reason to refuse a login.
+    if (systemCode(error) === undefined) throw error
+    report(path, before, undefined)
+  }
+}
+
+/** One warning per store: the folder is found first, and what is in it was reachable only through it. */
+function createNarrowingReport(emit: EventListener): ReportNarrowed {
+  let isReported = false
+  return (path, before, after) => {
+    if (isReported) return
+    isReported = true
+    const outcome =
+      after === undefined
+        ? 'it could not be narrowed. Set LATCHKEY_HOME to a folder of your own.'
+        : `it is ${octal(after)} now, and what is found open below it is narrowed as well. If others use this machine, sign out and in again.`
+    emit({
+      type: 'warning',
+      code: 'store_permissions_narrowed',
+      message: `${path} was open to other users (mode ${octal(before)}); ${outcome}`,
+    })
+  }
+}
+
+function octal(mode: number): string {
+  return (mode & 0o777).toString(8).padStart(4, '0')
+}
