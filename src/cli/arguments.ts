@@ -80,7 +80,12 @@ function flagValue(
   return value
 }
 
-function unknownFlag(name: string, rawName: string, command: CommandName, flags: readonly FlagName[]): UsageError {
+function unknownFlag(
+  name: string,
+  rawName: string,
+  command: CommandName,
+  flags: readonly FlagName[],
+): UsageError {
   if (name === 'client-secret') {
     return new UsageError(
       '--client-secret would show the secret to every program on this machine.',
@@ -92,7 +97,8 @@ function unknownFlag(name: string, rawName: string, command: CommandName, flags:
   const message = elsewhere
     ? `latchkey ${command} has no use for ${rawName}.`
     : `There is no flag ${quote(rawName)}.`
-  const remedy = nearest === undefined ? `latchkey ${command} --help lists its flags.` : `Did you mean: --${nearest}`
+  const remedy =
+    nearest === undefined ? `latchkey ${command} --help lists its flags.` : `Did you mean: --${nearest}`
   return new UsageError(message, remedy)
 }
 

@@ -92,5 +92,8 @@ function seconds(value: string | undefined): number | undefined {
   if (value === undefined) return undefined
   const number = Number(value)
   if (/^\d+$/.test(value) && number >= 1 && number <= 86_400) return number
-  throw new UsageError('--timeout takes a number of seconds from 1 to 86400.', 'For five minutes: --timeout 300')
+  throw new UsageError(
+    '--timeout takes a number of seconds from 1 to 86400.',
+    'For five minutes: --timeout 300',
+  )
 }

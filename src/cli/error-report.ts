@@ -18,8 +18,18 @@ export function errorDocument(error: unknown): { error: Record<string, unknown> 
   const { code, message, remedy } = describe(error)
   const protocol = protocolCode(error)
   return {
-    error: { code, message, remedy: remedy.join('\n'), ...(protocol !== undefined && { mcp_code: protocol }) },
+    error: {
+      code,
+      message,
+      remedy: remedy.join('\n'),
+      ...(protocol !== undefined && { mcp_code: protocol }),
+    },
   }
+}
+
+/** Whether it is a fault of latchkey's own, where a stack helps. */
+export function isUnexpected(error: unknown): error is Error {
+  return error instanceof Error && !isLatchkeyError(error) && codeOf(error) === undefined
 }
 
 interface Description {
@@ -38,7 +48,11 @@ function describe(error: unknown): Description {
   const protocol = protocolCode(error)
   const said = error instanceof Error ? cleanServerText(error.message, 500) : 'something unknown went wrong'
   if (protocol !== undefined) {
-    return { code: `MCP error ${protocol}`, message: `The server answered with an error: ${said}`, remedy: [] }
+    return {
+      code: `MCP error ${protocol}`,
+      message: `The server answered with an error: ${said}`,
+      remedy: [],
+    }
   }
   const sdkCode = codeOf(error)
   if (typeof sdkCode === 'string') return { code: cleanServerText(sdkCode, 60), message: said, remedy: [] }

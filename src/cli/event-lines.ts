@@ -50,7 +50,10 @@ const RENDERERS: Renderers = {
     'callback',
     words('listening', { redirect_uri, instead_of_port: instead_of }),
   ],
-  sign_in_queued: ({ ahead }) => ['authorization', `waits for ${ahead} other ${ahead === 1 ? 'sign-in' : 'sign-ins'}`],
+  sign_in_queued: ({ ahead }) => [
+    'authorization',
+    `waits for ${ahead} other ${ahead === 1 ? 'sign-in' : 'sign-ins'}`,
+  ],
   authorization_started: ({ authorization_url, deadline }) => [
     'authorization',
     `${shownAuthorizationUrl(authorization_url)} until ${new Date(deadline).toISOString()}`,
@@ -130,7 +133,8 @@ function shownAuthorizationUrl(text: string): string {
   if (!URL.canParse(text)) return '(not a URL)'
   const url = new URL(text)
   const query = [...url.searchParams].map(
-    ([name, value]) => `${word(name)}=${SHOWN_PARAMETERS.includes(name) ? word(value).replaceAll(' ', '+') : '…'}`,
+    ([name, value]) =>
+      `${word(name)}=${SHOWN_PARAMETERS.includes(name) ? word(value).replaceAll(' ', '+') : '…'}`,
   )
   return `${url.origin}${url.pathname}?${query.join('&')}`
 }

@@ -13,7 +13,16 @@ export const VALUE_FLAGS = {
 } as const
 
 /** Flags that are there or not. */
-export const SWITCHES = ['json', 'debug', 'help', 'force', 'all', 'client-secret-stdin', 'list', 'forget'] as const
+export const SWITCHES = [
+  'json',
+  'debug',
+  'help',
+  'force',
+  'all',
+  'client-secret-stdin',
+  'list',
+  'forget',
+] as const
 
 export type ValueFlag = keyof typeof VALUE_FLAGS
 export type Switch = (typeof SWITCHES)[number]

@@ -29,8 +29,10 @@ export interface TrustedFile {
 
 /** The files that the person vouched for. */
 export interface TrustedFiles {
-  /** @throws `config_invalid` when it cannot be read, `config_untrusted` when others may write it */
-  trust(path: string): Promise<{ readonly file: TrustedFile; readonly text: string }>
+  /** @throws `config_invalid` when it cannot be read */
+  read(path: string): Promise<{ readonly path: string; readonly text: string }>
+  /** @throws `config_untrusted` when others may write it */
+  trust(path: string, text: string): Promise<TrustedFile>
   /** False when it was not trusted. */
   forget(path: string): Promise<boolean>
   list(): Promise<readonly TrustedFile[]>

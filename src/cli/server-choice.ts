@@ -24,13 +24,18 @@ export async function chooseServer(
   if (!isUrl(operand)) {
     const servers = await context.servers()
     const found = named(operand, servers)
-    for (const warning of servers.warnings)
-      if (warning.server === undefined || warning.server === operand) context.emit(warning)
+    warnAbout(found.name, servers, context)
     return withFlags(found, flags, context.io)
   }
   const bare = definitionFromServer(undefined, { url: operand }).definition
   const configured = await configuredAt(bare.url, flags, context)
+  if (configured) warnAbout(configured.name, await context.servers(), context)
   return withFlags(configured ?? bare, flags, context.io)
+}
+
+/** What is odd about other servers is of no interest now. */
+function warnAbout(name: string, { warnings }: ServerList, { emit }: CommandContext): void {
+  for (const warning of warnings) if ((warning.server ?? name) === name) emit(warning)
 }
 
 /**
@@ -73,7 +78,11 @@ function named(name: string, { definitions, untrusted, userFile, paths }: Server
   const known = definitions.map((definition) => definition.name)
   const nearest = nearestKey(name, known)
   const remedy = [
-    ...(nearest !== undefined ? [`Did you mean ${nearest}?`] : known.length > 0 ? [`It has: ${known.join(', ')}.`] : []),
+    ...(nearest !== undefined
+      ? [`Did you mean ${nearest}?`]
+      : known.length > 0
+        ? [`It has: ${known.join(', ')}.`]
+        : []),
     paths.length === 0
       ? `Give a whole URL (https://…), or add the server to ${userFile}.`
       : 'Or give a whole URL (https://…).',
@@ -101,8 +110,12 @@ async function configuredAt(
   context: CommandContext,
 ): Promise<HttpServerDefinition | undefined> {
   const servers = await readable(flags, context)
-  const candidates = (servers?.definitions ?? []).filter(isHttp).filter((definition) => definition.url === url)
-  const ofAccount = candidates.filter(({ auth }) => auth.method === 'oauth' && auth.settings.account === flags.account)
+  const candidates = (servers?.definitions ?? [])
+    .filter(isHttp)
+    .filter((definition) => definition.url === url)
+  const ofAccount = candidates.filter(
+    ({ auth }) => auth.method === 'oauth' && auth.settings.account === flags.account,
+  )
   const [found, other] = ofAccount.length > 0 ? ofAccount : candidates
   if (found === undefined || other === undefined) return found
   const names = [found, other].map(({ name }) => name)
@@ -126,4 +139,3 @@ async function readable(flags: Flags, context: CommandContext): Promise<ServerLi
 function isHttp(definition: ServerDefinition | InvalidServer): definition is HttpServerDefinition {
   return definition.kind === 'http'
 }
-

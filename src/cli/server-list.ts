@@ -14,7 +14,10 @@ export interface ServerList extends LoadedConfig {
 }
 
 /** Reads the servers; of two with one name that of the nearer file counts. @throws `config_invalid` for a whole file */
-export function readServerList({ files, untrusted, userFile }: ConfigFiles, env: CommandIo['env']): ServerList {
+export function readServerList(
+  { files, untrusted, userFile }: ConfigFiles,
+  env: CommandIo['env'],
+): ServerList {
   const definitions: (ServerDefinition | InvalidServer)[] = []
   const warnings: Warning[] = []
   for (const file of files) {

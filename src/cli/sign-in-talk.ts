@@ -1,8 +1,8 @@
 import { cleanServerText } from '../errors/server-text.ts'
 import type { AuthorizationStarted, AuthorizationWaiting, EventListener, LatchkeyEvent } from '../events.ts'
 import type { Clock } from '../ports.ts'
-import { fields } from './text-block.ts'
 import type { Talk } from './talk.ts'
+import { fields } from './text-block.ts'
 
 /**
  * Tells the person what a sign-in wants of them: who asks and who is asked, the URL, that the browser opened or did
@@ -18,7 +18,9 @@ export function createSignInTalk(talk: Talk, clock: Clock): EventListener {
     isWaiting = true
     const tick = (): void => {
       const elapsed = clock.monotonic() - started
-      talk.progress(`Waiting for you in the browser: ${minutes(elapsed)} of ${minutes(total)} (Ctrl-C cancels)`)
+      talk.progress(
+        `Waiting for you in the browser: ${minutes(elapsed)} of ${minutes(total)} (Ctrl-C cancels)`,
+      )
       const cancel = clock.setTimer(tick, 1000, { unref: true })
       stopWaiting = () => {
         cancel()
@@ -45,7 +47,8 @@ export function createSignInTalk(talk: Talk, clock: Clock): EventListener {
         if (isWaiting) talk.say('Opened your browser: finish signing in there.')
         break
       case 'browser_failed':
-        if (isWaiting) talk.say(`Could not open a browser: open the URL above yourself.\n  ${reason(event.reason)}`)
+        if (isWaiting)
+          talk.say(`Could not open a browser: open the URL above yourself.\n  ${reason(event.reason)}`)
         break
       case 'authorization_waiting':
         if (isWaiting) for (const line of reminder(event)) talk.say(line)
@@ -59,17 +62,32 @@ export function createSignInTalk(talk: Talk, clock: Clock): EventListener {
 
 /** The URL stands alone on its line, whole and unwrapped, so that it can be copied. */
 function announcement(event: AuthorizationStarted): string[] {
-  const { server, issuer, authorization_host, scope, redirect_uri, client_kind, authorization_url } = event
+  const {
+    server,
+    issuer,
+    authorization_host,
+    scope,
+    resource,
+    redirect_uri,
+    client_kind,
+    authorization_url,
+  } = event
   const issuerHost = new URL(issuer).host
   const asked =
     issuerHost === authorization_host ? issuerHost : `${issuerHost}, sign-in page at ${authorization_host}`
   return [
     `Sign-in to ${cleanServerText(server)}`,
     ...fields([
-      ['asks', asked],
+      ['login at', asked],
+      ...(resource === undefined || resource === server
+        ? []
+        : [['for', cleanServerText(resource, 1000)] as const]),
       ['scope', scope === undefined ? 'whatever the server gives' : cleanServerText(scope, 1000)],
       ...(client_kind === 'pre-registered'
-        ? ([['callback', redirect_uri], ['', '(the client must be registered with exactly this redirect URI)']] as const)
+        ? ([
+            ['callback', redirect_uri],
+            ['', '(the client must be registered with exactly this redirect URI)'],
+          ] as const)
         : []),
     ]),
     '',

@@ -5,9 +5,10 @@ export function fields(
 ): string[] {
   const indent = ' '.repeat(2 + labelWidth + 2)
   return entries.flatMap(([label, value]) =>
-    wrap(value, width - indent.length).map((line, index) =>
-      index === 0 ? `  ${label.padEnd(labelWidth)}  ${line}` : indent + line,
-    ),
+    value
+      .split('\n')
+      .flatMap((line) => wrap(line, width - indent.length))
+      .map((line, index) => (index === 0 ? `  ${label.padEnd(labelWidth)}  ${line}` : indent + line)),
   )
 }
 
@@ -16,7 +17,8 @@ export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   for (const word of text.split(' ')) {
     const last = lines.at(-1)
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`
     else lines.push(word)
   }
   return lines

@@ -1,14 +1,15 @@
-import type { LoadedConfig, ServerDefinition } from '../definitions.ts'
 import type { McpServersConfig } from '../config/input.ts'
 import { definitionsFromDict } from '../config/mcp-servers.ts'
 import type { Runtime } from '../credentials/runtime.ts'
 import { ServerLogin } from '../credentials/server-login.ts'
-import { isLatchkeyError, LoginRequiredError, ServerUnknownError } from '../errors/index.ts'
+import type { LoadedConfig, ServerDefinition } from '../definitions.ts'
+import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
 import { Connection } from './connection.ts'
-import type { McpPlatform, SdkClient } from './sdk.ts'
-import { freshTokenRefused, Session } from './session.ts'
+import type { McpPlatform } from './sdk.ts'
+import { Session } from './session.ts'
 import { createSdkClient, type SessionOptions } from './session-options.ts'
 import { SignInOrder } from './sign-in-order.ts'
+import { signedIn } from './signed-in.ts'
 
 export interface ClientParts extends SessionOptions {
   readonly runtime: Runtime
@@ -23,12 +24,27 @@ export interface AllSessions {
   readonly errors: Readonly<Record<string, Error>>
 }
 
+/** When a server that needs a person may ask for one. */
+interface Turn {
+  /** Waits for the servers before it. */
+  readonly wait: () => Promise<void>
+  /** Lets the servers after it go on. */
+  readonly pass: () => void
+}
+
+interface Opening {
+  readonly session: Promise<Session>
+  readonly abort: AbortController
+}
+
+const AT_ONCE: Turn = { wait: async () => {}, pass: () => {} }
+
 /** Connects to the servers of a configuration and signs in where they ask for it. */
 export class McpClient {
   readonly #config: LoadedConfig
   readonly #parts: ClientParts
   readonly #sessions = new Map<string, Session>()
-  readonly #opening = new Map<string, Promise<Session>>()
+  readonly #opening = new Map<string, Opening>()
 
   /** @throws `config_invalid` */
   constructor(config: McpServersConfig | LoadedConfig, parts: ClientParts) {
@@ -50,11 +66,7 @@ export class McpClient {
    *   `connect_failed`, and every code of a sign-in
    */
   createSession(name: string): Promise<Session> {
-    return this.#session(
-      name,
-      () => {},
-      async () => {},
-    )
+    return this.#session(name, AT_ONCE)
   }
 
   /**
@@ -66,45 +78,56 @@ export class McpClient {
     const order = new SignInOrder(names.length, this.#parts.runtime.clock)
     const outcomes = await Promise.allSettled(
       names.map((name, index) => {
-        const decide = () => order.decide(index)
-        return this.#session(name, decide, () => order.turn(index)).finally(decide)
+        const turn: Turn = { wait: () => order.turn(index), pass: () => order.decide(index) }
+        return this.#session(name, turn).finally(turn.pass)
       }),
     )
-    const sessions: Record<string, Session> = {}
-    const errors: Record<string, Error> = {}
-    for (const [index, outcome] of outcomes.entries()) {
-      if (outcome.status === 'fulfilled') sessions[names[index]!] = outcome.value
-      else errors[names[index]!] = outcome.reason
+    const named = outcomes.map((outcome, index) => [names[index]!, outcome] as const)
+    return {
+      sessions: Object.fromEntries(
+        named.flatMap(([name, outcome]) => (outcome.status === 'fulfilled' ? [[name, outcome.value]] : [])),
+      ),
+      errors: Object.fromEntries(
+        named.flatMap(([name, outcome]) => (outcome.status === 'rejected' ? [[name, outcome.reason]] : [])),
+      ),
     }
-    return { sessions, errors }
   }
 
   /** The open session of a server, or `undefined`. */
   getSession(name: string): Session | undefined {
-    return this.#sessions.get(name)
+    const session = this.#sessions.get(name)
+    return session?.isOpen ? session : undefined
   }
 
-  /** Closes the session of a server, if one is open. */
+  /** Closes the session of a server, if one is open, and gives up opening one. */
   async closeSession(name: string): Promise<void> {
+    const opening = this.#opening.get(name)
+    opening?.abort.abort()
+    await opening?.session.catch(() => {})
     await this.#sessions.get(name)?.close()
   }
 
+  /** Closes every session: nothing of this client keeps the process alive afterwards. */
   async closeAllSessions(): Promise<void> {
-    await Promise.allSettled([...this.#sessions.values()].map((session) => session.close()))
+    const names = new Set([...this.#opening.keys(), ...this.#sessions.keys()])
+    await Promise.allSettled([...names].map((name) => this.closeSession(name)))
   }
 
-  #session(name: string, asked: () => void, turn: () => Promise<void>): Promise<Session> {
-    const open = this.#sessions.get(name)
+  #session(name: string, turn: Turn): Promise<Session> {
+    const open = this.getSession(name)
     if (open) return Promise.resolve(open)
-    const opening =
-      this.#opening.get(name) ?? this.#open(name, asked, turn).finally(() => this.#opening.delete(name))
-    this.#opening.set(name, opening)
-    return opening
+    const opening = this.#opening.get(name)
+    if (opening) return opening.session
+    const abort = new AbortController()
+    const session = this.#open(name, turn, abort).finally(() => this.#opening.delete(name))
+    this.#opening.set(name, { session, abort })
+    return session
   }
 
-  async #open(name: string, asked: () => void, turn: () => Promise<void>): Promise<Session> {
+  async #open(name: string, turn: Turn, abort: AbortController): Promise<Session> {
     const definition = this.#definition(name)
-    const { platform, runtime, version } = this.#parts
+    const { platform, version } = this.#parts
+    const runtime = endedBy(abort.signal, this.#parts.runtime)
     const sdk = await platform.loadSdk()
     const login =
       definition.kind === 'http' && definition.auth.method === 'oauth'
@@ -112,35 +135,23 @@ export class McpClient {
         : undefined
     const connection = new Connection(definition, { sdk, platform, runtime, login })
     const client = createSdkClient(sdk, { name: runtime.clientName, version }, this.#parts)
-    await this.#connect(connection, client, login, asked, turn)
-    const onClose = () => void this.#sessions.delete(name)
-    const session = new Session({ name, client, connection, login, onClose })
+    await signedIn(
+      login,
+      () => connection.open(client),
+      async (its, wish) => {
+        await turn.wait()
+        const asked = its.signIn(wish)
+        turn.pass()
+        await asked
+      },
+    )
+    const { timeout } = definition
+    const onClose = () => {
+      if (this.#sessions.get(name) === session) this.#sessions.delete(name)
+    }
+    const session = new Session({ name, client, connection, login, timeout, onClose, abort })
     this.#sessions.set(name, session)
     return session
-  }
-
-  /** Connects; a 401 that needs a person is answered by one sign-in and one more try. */
-  async #connect(
-    connection: Connection,
-    client: SdkClient,
-    login: ServerLogin | undefined,
-    asked: () => void,
-    turn: () => Promise<void>,
-  ): Promise<void> {
-    try {
-      return await connection.open(client)
-    } catch (error) {
-      if (!login || !(error instanceof LoginRequiredError)) throw error
-      await turn()
-      const signedIn = login.signIn({ challenge: error.challenge })
-      asked()
-      await signedIn
-    }
-    try {
-      await connection.open(client)
-    } catch (error) {
-      throw error instanceof LoginRequiredError ? freshTokenRefused(login.server.name, error) : error
-    }
   }
 
   #definition(name: string): ServerDefinition {
@@ -156,4 +167,9 @@ export class McpClient {
       known,
     })
   }
+}
+
+/** The same runtime, which also ends when `signal` says so. */
+function endedBy(signal: AbortSignal, runtime: Runtime): Runtime {
+  return { ...runtime, signal: runtime.signal ? AbortSignal.any([signal, runtime.signal]) : signal }
 }

@@ -18,11 +18,12 @@ export function statusOf(error: unknown): number | undefined {
   return undefined
 }
 
-export function connectFailed(server: string, cause: unknown): ConnectFailedError {
+/** @param status of the last answer, where the error does not tell it */
+export function connectFailed(server: string, cause: unknown, status?: number): ConnectFailedError {
   const said = cause instanceof Error ? quoteServerText(cause.message) : 'unknown reason'
   return new ConnectFailedError({
     message: `${server} could not be connected: ${said}.`,
-    remedy: remedy(statusOf(cause)),
+    remedy: remedy(statusOf(cause) ?? status),
     server,
     cause,
   })
@@ -30,6 +31,7 @@ export function connectFailed(server: string, cause: unknown): ConnectFailedErro
 
 function remedy(status = 0): string {
   if (status >= 500) return 'The server has a problem; try again later.'
-  if (status === 403) return 'The server knows who asks and denies it: check what this account or token may do there.'
+  if (status === 403)
+    return 'The server knows who asks and denies it: check what this account or token may do there.'
   return 'Check `url` (the whole MCP endpoint, often ending in /mcp or /sse), or `command` and `args`; `--debug` shows every request.'
 }

@@ -88,7 +88,7 @@ export class Connection {
     create: (state: TransportState) => SdkTransport | Promise<SdkTransport>,
   ): Promise<void> {
     const { timeout, name } = this.#definition
-    const { emit, signal } = this.#parts.runtime
+    const { emit, signal, clock } = this.#parts.runtime
     signal?.throwIfAborted()
     const state: TransportState = { now: 'connecting' }
     const transport = await create(state)
@@ -97,8 +97,9 @@ export class Connection {
       if (state.now !== 'lost') state.now = 'closed'
       signal?.removeEventListener('abort', abort)
     }
-    // A lost stream brings no answers: whoever waits for one must hear of it now, not when the time is up.
-    state.onLost = abort
+    // A lost stream brings no answers: whoever waits for one must hear of it before the time is up. Not at once, since
+    // the request that found out ends with its own error.
+    state.onLost = () => void clock.setTimer(abort, 0)
     signal?.addEventListener('abort', abort, { once: true })
     try {
       await client.connect(transport, timeout === undefined ? {} : { timeout })
@@ -107,7 +108,7 @@ export class Connection {
       await client.close().catch(() => {})
       await transport.close().catch(() => {})
       signal?.throwIfAborted()
-      throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error)
+      throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error, state.status)
     }
     state.now = 'open'
     this.#state = state

@@ -1,5 +1,10 @@
 import type { HttpServerDefinition } from '../definitions.ts'
-import { ConnectFailedError, isLatchkeyError, type LatchkeyError, NetworkFailedError } from '../errors/index.ts'
+import {
+  ConnectFailedError,
+  isLatchkeyError,
+  type LatchkeyError,
+  NetworkFailedError,
+} from '../errors/index.ts'
 import type { Fetch } from '../ports.ts'
 
 /** What is known of one transport, beyond what the SDK tells. */
@@ -7,6 +12,9 @@ export interface TransportState {
   now: 'connecting' | 'open' | 'lost' | 'closed'
   /** What the fetch threw last: an SSE transport shows only a copy of its text. */
   failure?: LatchkeyError
+  /** Of the last answer. */
+  status?: number
+  /** Called once, when the transport was open and nothing arrives any more. */
   onLost?: () => void
 }
 
@@ -33,6 +41,7 @@ export function observedFetch(fetch: Fetch, { kind, state, definition }: Observa
     const isEventStream = kind === 'sse' && (init?.method ?? 'GET') === 'GET'
     try {
       const response = await fetch(input, init)
+      state.status = response.status
       // Anything but a stream ends an EventSource (WHATWG HTML §9.2.3), without a word to the SDK's client.
       if (isEventStream && response.status !== 200) lose(state)
       if (state.now === 'open' && response.status === 404 && belongsToSession(kind, init)) {
@@ -54,8 +63,7 @@ export function observedFetch(fetch: Fetch, { kind, state, definition }: Observa
 function lose(state: TransportState): void {
   if (state.now !== 'open') return
   state.now = 'lost'
-  // Not at once: the request that found out has to end by itself, with its own error.
-  if (state.onLost) setTimeout(state.onLost, 0)
+  state.onLost?.()
 }
 
 function belongsToSession(kind: Observation['kind'], init: RequestInit | undefined): boolean {

@@ -9,21 +9,28 @@ import type {
   RequestOptions,
 } from '@modelcontextprotocol/client'
 import type { ServerLogin } from '../credentials/server-login.ts'
-import { CredentialRefusedError, LoginRequiredError } from '../errors/index.ts'
-import { type Connection, findLatchkeyError, type TransportKind } from './connection.ts'
+import { ConnectFailedError } from '../errors/index.ts'
+import { findLatchkeyError } from './connect-failure.ts'
+import type { Connection, TransportKind } from './connection.ts'
+import { isSessionForgotten } from './observed-fetch.ts'
 import type { SdkClient } from './sdk.ts'
+import { signedIn } from './signed-in.ts'
 
 export interface SessionParts {
   readonly name: string
   readonly client: SdkClient
   readonly connection: Connection
   readonly login: ServerLogin | undefined
+  /** Milliseconds for one MCP request; the SDK's default where absent. */
+  readonly timeout: number | undefined
   readonly onClose: () => void
+  /** Ends what is under way in this session when it is closed: sign-ins, a connection being replaced. */
+  readonly abort: AbortController
 }
 
 /**
  * An open session with one server. A call that meets a 401 which only a person can cure signs in, outside of any
- * request and its time limit, and is then made again.
+ * request and its time limit, and is then made again; a session or event stream that the server dropped is replaced.
  */
 export class Session {
   /** The server's key in the configuration. */
@@ -31,6 +38,7 @@ export class Session {
   /** The official SDK's client, for everything that has no method here. Its calls throw `login_required` as they are. */
   readonly client: SdkClient
   readonly #parts: SessionParts
+  #reopening: Promise<void> | undefined
 
   constructor(parts: SessionParts) {
     this.#parts = parts
@@ -46,29 +54,34 @@ export class Session {
     return this.client.getNegotiatedProtocolVersion()
   }
 
+  /** Whether calls can be made: false after `close`, and when the server's program has ended. */
+  get isOpen(): boolean {
+    return !this.#parts.connection.isClosed || this.#reopening !== undefined
+  }
+
   /** @throws `login_required` when nobody may be asked; MCP errors of the SDK as they are */
   callTool(
     name: string,
     args: Record<string, unknown> = {},
     options?: CallToolRequestOptions,
   ): Promise<CallToolResult> {
-    return this.run((client) => client.callTool({ name, arguments: args }, options))
+    return this.#call(options, (client, limits) => client.callTool({ name, arguments: args }, limits))
   }
 
   listTools(options?: RequestOptions): Promise<ListToolsResult> {
-    return this.run((client) => client.listTools(undefined, options))
+    return this.#call(options, (client, limits) => client.listTools(undefined, limits))
   }
 
   listResources(options?: RequestOptions): Promise<ListResourcesResult> {
-    return this.run((client) => client.listResources(undefined, options))
+    return this.#call(options, (client, limits) => client.listResources(undefined, limits))
   }
 
   readResource(uri: string, options?: RequestOptions): Promise<ReadResourceResult> {
-    return this.run((client) => client.readResource({ uri }, options))
+    return this.#call(options, (client, limits) => client.readResource({ uri }, limits))
   }
 
   listPrompts(options?: RequestOptions): Promise<ListPromptsResult> {
-    return this.run((client) => client.listPrompts(undefined, options))
+    return this.#call(options, (client, limits) => client.listPrompts(undefined, limits))
   }
 
   getPrompt(
@@ -76,50 +89,71 @@ export class Session {
     args: Record<string, string> = {},
     options?: RequestOptions,
   ): Promise<GetPromptResult> {
-    return this.run((client) => client.getPrompt({ name, arguments: args }, options))
+    return this.#call(options, (client, limits) => client.getPrompt({ name, arguments: args }, limits))
   }
 
   /**
    * Does anything with the SDK client; where it meets a 401 that needs a person, signs in and does it again, once.
+   * `signal` gives up waiting for the person.
    *
-   * @throws `login_required`, `sign_in_cancelled`, every code of a sign-in
+   * @throws `login_required`, `sign_in_cancelled`, every code of a sign-in; `connect_failed` when the session is closed
    */
-  async run<T>(act: (client: SdkClient) => Promise<T>): Promise<T> {
-    const { connection, login } = this.#parts
-    if (connection.lost) await this.#reconnect(connection.lost)
-    try {
-      return await act(this.client)
-    } catch (error) {
-      const required = findLatchkeyError(error)
-      if (!login || !(required instanceof LoginRequiredError)) throw required ?? error
-      await this.#reconnect(required)
+  async run<T>(
+    act: (client: SdkClient) => Promise<T>,
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
+    const once = async () => {
+      await this.#ensureOpen()
+      try {
+        return await act(this.client)
+      } catch (error) {
+        const known = findLatchkeyError(error)
+        if (!isSessionForgotten(known)) throw known ?? error
+      }
+      // The server did not act on it: it knew no session that it could have been for.
+      await this.#ensureOpen()
       return act(this.client)
     }
+    return signedIn(this.#parts.login, once, (login, wish) => login.signIn({ ...wish, signal }))
   }
 
   async close(): Promise<void> {
-    this.#parts.onClose()
-    await this.#parts.connection.close(this.client)
+    const { connection, onClose, abort } = this.#parts
+    onClose()
+    await connection.close(this.client)
+    abort.abort()
   }
 
-  /** Signs in; an event stream that the 401 ended is opened anew, with the same client and its handlers. */
-  async #reconnect(required: LoginRequiredError): Promise<void> {
+  #call<T, Options extends RequestOptions>(
+    options: Options | undefined,
+    act: (client: SdkClient, limits: Options | { timeout?: number }) => Promise<T>,
+  ): Promise<T> {
+    const { timeout } = this.#parts
+    const limits = { ...(timeout !== undefined && { timeout }), ...options }
+    return this.run((client) => act(client, limits), { signal: options?.signal })
+  }
+
+  /** Replaces a lost connection, once for all who call, with the same client and its handlers. */
+  async #ensureOpen(): Promise<void> {
     const { connection, login } = this.#parts
-    await login?.signIn({ challenge: required.challenge })
-    if (!connection.lost) return
-    await this.client.close()
-    await connection.open(this.client)
+    if (connection.isLost) {
+      this.#reopening ??= signedIn(
+        login,
+        () => connection.open(this.client),
+        (its, wish) => its.signIn(wish),
+      ).finally(() => {
+        this.#reopening = undefined
+      })
+    }
+    await this.#reopening
+    if (connection.isClosed) throw this.#ended()
   }
-}
 
-/** A token that was issued a moment ago and is refused: another sign-in would not change that. */
-export function freshTokenRefused(server: string, cause: unknown): CredentialRefusedError {
-  return new CredentialRefusedError({
-    message: `${server} refused the access token it was just given (HTTP 401).`,
-    remedy:
-      'The authorization server and the MCP server do not agree (audience, issuer, clock). Compare `resource` in `latchkey status` with what the server expects; `auth.resource` overrides it.',
-    server,
-    status: 401,
-    cause,
-  })
+  #ended(): ConnectFailedError {
+    return new ConnectFailedError({
+      message: `The session with ${this.name} is closed.`,
+      remedy: `Open it again with createSession(${JSON.stringify(this.name)}). If you did not close it, the server's program has ended.`,
+      server: this.name,
+    })
+  }
 }

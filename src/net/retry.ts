@@ -15,7 +15,9 @@ export function retryDelay(attempt: number): number {
 export function readRetryAfter(response: Response, now: number): number | 'too long' | undefined {
   const value = response.headers.get('retry-after')
   if (value === null) return undefined
-  const delay = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
+  // `Date.parse` alone makes a date of almost anything, of "-5" too; an HTTP date begins with its weekday.
+  const date = /^[a-z]/i.test(value) ? Date.parse(value) : Number.NaN
+  const delay = /^\d+$/.test(value) ? Number(value) * 1000 : date - now
   if (Number.isNaN(delay)) return undefined
   return delay > RETRY_AFTER_LIMIT ? 'too long' : Math.max(0, delay)
 }

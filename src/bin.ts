@@ -1,0 +1,74 @@
+/**
+ * The entry of the command: small and CommonJS, so that what programs ask often (`--version`, `token`) is answered before
+ * Node has loaded anything else.
+ */
+import { homedir } from 'node:os'
+import { answerAtOnce } from './cli/help.ts'
+import type { CommandIo, Output } from './cli/io.ts'
+import { storedToken } from './stored-token.ts'
+
+/** Milliseconds that open sockets (the browser fetching its last page) may keep the process after the work is done. */
+const LINGER = 1500
+
+/** Built of `command.ts`. Not an import by name: it exists only beside the built entry. */
+const REST: string = './cli.js'
+
+function start(): void {
+  const argv = process.argv.slice(2)
+  // The reader of a pipe may leave early (`| head`): that is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  const answer = answerAtOnce(argv) ?? plainToken(argv)
+  if (answer === undefined) void runRest(argv)
+  else process.stdout.write(answer)
+}
+
+function plainToken(argv: readonly string[]): string | undefined {
+  if (argv[0] !== 'token') return undefined
+  const token = storedToken(argv, {
+    env: process.env,
+    homedir: homedir(),
+    platform: process.platform,
+    workingDirectory: process.cwd(),
+    now: Date.now(),
+    uid: process.geteuid?.(),
+    sha256: (text) =>
+      process.getBuiltinModule('node:crypto').createHash('sha256').update(text, 'utf8').digest('hex'),
+  })
+  return token === undefined ? undefined : `${token}\n`
+}
+
+async function runRest(argv: readonly string[]): Promise<void> {
+  const { main } = (await import(REST)) as typeof import('./command.ts')
+  process.exitCode = await main(argv, processIo())
+  setTimeout(() => process.exit(), LINGER).unref()
+}
+
+function processIo(): CommandIo {
+  const interrupt = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      // Asked a second time: at once.
+      if (interrupt.signal.aborted) process.exit(130)
+      interrupt.abort()
+    })
+  }
+  return {
+    stdout: outputOf(process.stdout),
+    stderr: outputOf(process.stderr),
+    stdin: { isTerminal: process.stdin.isTTY === true, readAll: readStdin },
+    env: process.env,
+    signal: interrupt.signal,
+  }
+}
+
+function outputOf(stream: NodeJS.WriteStream): Output {
+  return { write: (text) => void stream.write(text), isTerminal: stream.isTTY === true }
+}
+
+async function readStdin(): Promise<string> {
+  let text = ''
+  for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk
+  return text
+}
+
+start()
