@@ -20,6 +20,7 @@ const server = await startMcpServer({
     kind: 'oauth',
     authorizationServers: [authorizationServer.issuer],
     verify: authorizationServer.verifyAccessToken,
+    scopesSupported: ['mcp:read', 'mcp:write'],
   },
 })
 const home = await mkdtemp(join(tmpdir(), 'latchkey-demo-'))

@@ -45,6 +45,10 @@ await Promise.all([
     format: 'esm',
     platform: 'node',
     minify: true,
+    // The SDK's CommonJS dependencies ask for Node's modules by `require`.
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    },
     legalComments: 'none',
   }),
   build({

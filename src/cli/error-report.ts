@@ -1,20 +1,26 @@
 import { isLatchkeyError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
+import { wrap } from './text-block.ts'
 import { UsageError } from './usage-error.ts'
 
-/** An error as the person sees it: what happened, what to do (indented), and the code to search for. */
-export function errorLines(error: unknown): string[] {
+/**
+ * An error as the person sees it: what happened, what to do (indented), and the code to search for. With a width lines
+ * are broken between words; a command to be typed never is.
+ */
+export function errorLines(error: unknown, width = Number.POSITIVE_INFINITY): string[] {
   const { code, message, remedy } = describe(error)
-  return [
-    `latchkey: ${message.replaceAll('\n', '\n  ')}`,
-    ...remedy.flatMap((line) => (line === '' ? [] : [`  ${line}`])),
-    `  (${code})`,
-  ]
+  const protocol = protocolCode(error)
+  const [first = '', ...rest] = `latchkey: ${message}`.split('\n').flatMap((line) => wrap(line, width - 2))
+  const advice = remedy
+    .filter((line) => line !== '')
+    .flatMap((line) => (line.startsWith('Run: ') ? [line] : wrap(line, width - 2)))
+  const name = protocol === undefined ? code : `${code} ${protocol}`
+  return [first, ...[...rest, ...advice, `(${name})`].map((line) => `  ${line}`)]
 }
 
 /** The same as data, for `--json`: `{ "error": { code, message, remedy, … } }`. */
 export function errorDocument(error: unknown): { error: Record<string, unknown> } {
-  if (isLatchkeyError(error)) return { error: error.toJSON() }
+  if (isLatchkeyError(error) && !(error instanceof UsageError)) return { error: error.toJSON() }
   const { code, message, remedy } = describe(error)
   const protocol = protocolCode(error)
   return {
@@ -39,17 +45,18 @@ interface Description {
 }
 
 function describe(error: unknown): Description {
-  if (isLatchkeyError(error)) {
-    return { code: error.code, message: error.summary, remedy: error.remedy.split('\n') }
-  }
+  // First: it has a code and a remedy as well.
   if (error instanceof UsageError) {
     return { code: error.code, message: error.message, remedy: [error.remedy] }
+  }
+  if (isLatchkeyError(error)) {
+    return { code: error.code, message: error.summary, remedy: error.remedy.split('\n') }
   }
   const protocol = protocolCode(error)
   const said = error instanceof Error ? cleanServerText(error.message, 500) : 'something unknown went wrong'
   if (protocol !== undefined) {
     return {
-      code: `MCP error ${protocol}`,
+      code: 'mcp_error',
       message: `The server answered with an error: ${said}`,
       remedy: [],
     }

@@ -24,6 +24,9 @@ const RUN: Readonly<Record<CommandName, Run>> = { login, logout, status, tools, 
 /** Milliseconds a command has to end well after Ctrl-C, before it is left where it is. */
 const GRACE = 500
 
+/** Columns of a terminal that prose is broken at. */
+const WIDTH = 80
+
 /** Runs one command line. Resolves to the exit code; whatever went wrong was said by then. */
 export async function main(argv: readonly string[], io: CommandIo, parts: CommandParts): Promise<number> {
   const answer = answerAtOnce(argv)
@@ -41,7 +44,7 @@ export async function main(argv: readonly string[], io: CommandIo, parts: Comman
     const error = io.signal.aborted ? asCancelled(thrown) : withConfigFlag(thrown, invocation)
     context?.talk.clear()
     if (invocation?.flags.json ?? argv.includes('--json')) io.stdout.write(jsonText(errorDocument(error)))
-    io.stderr.write(`${errorLines(error).join('\n')}\n`)
+    io.stderr.write(`${errorLines(error, io.stderr.isTerminal ? WIDTH : undefined).join('\n')}\n`)
     if (invocation?.flags.debug && isUnexpected(error)) io.stderr.write(`${error.stack}\n`)
     return exitCodeOf(error)
   }
