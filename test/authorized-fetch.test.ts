@@ -73,13 +73,13 @@ describe('with plain fetch', () => {
   let server: LoopbackServer
   let fetch: Fetch
   let url: string
-  const good = 'Bearer of the day'
   beforeAll(async () => {
     server = await startLoopbackServer(async (_request, response, { headers, body, pathname, query }) => {
       const to = query.get('to')
-      if (pathname === '/redirect' && to) {
+      if (pathname === '/round') response.writeHead(307, { location: '/round' }).end()
+      else if (pathname === '/redirect' && to) {
         response.writeHead(Number(query.get('status')), { location: to }).end()
-      } else if (headers.authorization === good || authorizationServer.verifyAccessToken(token(headers))) {
+      } else if (authorizationServer.verifyAccessToken(token(headers))) {
         response.writeHead(200).end(body)
       } else response.writeHead(401, { 'www-authenticate': 'Bearer' }).end()
     })
@@ -180,10 +180,10 @@ describe('with plain fetch', () => {
       expect(server.requests).toHaveLength(1)
     })
 
-    test('a redirect that goes round ends', async () => {
-      const round = redirect(307, '/redirect?status=307&to=%2Fredirect%3Fstatus%3D307%26to%3D%2Fmoved')
-      expect((await fetch(round)).status).toBe(200)
-      expect(server.requests.length).toBeLessThanOrEqual(6)
+    test('a redirect that goes round ends after five hops', async () => {
+      const response = await fetch(`${server.origin}/round`)
+      expect(response.status).toBe(307)
+      expect(server.requests).toHaveLength(6)
     })
 
     test('no credential and no configured header goes to another origin', async () => {

@@ -345,7 +345,7 @@ describe('the callback', () => {
     expect(error).toMatchObject({ code: 'authorization_refused', error: 'server_error' })
     expect(page.status).toBe(400)
     expect(page.html).not.toContain('<script')
-    expect(page.html).toContain('&lt;script&gt;alert(1)')
+    expect(page.html).toContain('&#60;script&#62;alert(1)')
   })
 
   test('with another state, or an error without state, is not ours: the real one still wins', async () => {
@@ -413,7 +413,7 @@ describe('the page in the browser', () => {
     const page = await bench.lastPage()
     expect(page.status).toBe(400)
     expect(page.html).not.toContain('<img')
-    expect(page.html).toContain('&lt;img src=x')
+    expect(page.html).toContain('&#60;img src=x')
     expect(page.html).not.toContain('Signed in to')
     expect(bench.told('signed_in')).toEqual([])
   })

@@ -1,10 +1,11 @@
 import type { Runtime } from '../credentials/runtime.ts'
-import type { EventListener } from '../events.ts'
+import type { EventListener, Warning } from '../events.ts'
 import { createLatchkey } from '../latchkey.ts'
 import type { FullPlatform } from '../options.ts'
 import type { Clock } from '../ports.ts'
+import type { Invocation } from './arguments.ts'
 import { renderEvent } from './event-lines.ts'
-import type { Flags } from './flags.ts'
+import type { CommandName, Flags } from './flags.ts'
 import type { CommandIo } from './io.ts'
 import { jsonText } from './json-text.ts'
 import type { CommandParts } from './parts.ts'
@@ -30,10 +31,14 @@ export interface CommandContext {
 }
 
 /** @throws {@link UsageError} for values of flags that are no settings of a server */
-export function createContext(flags: Flags, io: CommandIo, parts: CommandParts): CommandContext {
+export function createContext(
+  { command, flags }: Pick<Invocation, 'command' | 'flags'>,
+  io: CommandIo,
+  parts: CommandParts,
+): CommandContext {
   const platform: FullPlatform = { ...parts.platform, attended: io.stderr.isTerminal }
   const talk = new Talk(io.stderr)
-  const emit = createListener(flags, talk, platform)
+  const emit = createListener(command, flags, talk, platform)
   const interactive = chosenInteractive(flags.interactive)
   const timeout = seconds(flags.timeout)
   let servers: Promise<ServerList> | undefined
@@ -67,19 +72,29 @@ export function createContext(flags: Flags, io: CommandIo, parts: CommandParts):
   }
 }
 
-function createListener(flags: Flags, talk: Talk, platform: FullPlatform): EventListener {
+function createListener(
+  command: CommandName,
+  flags: Flags,
+  talk: Talk,
+  platform: FullPlatform,
+): EventListener {
   const debug = flags.debug ?? platform.debug
   const signInTalk = createSignInTalk(talk, platform.clock)
   return (event) => {
     if (debug) talk.say(renderEvent(event))
-    else if (event.type === 'warning' && !SAID_BY_COMMANDS.includes(event.code))
+    else if (event.type === 'warning' && event.code !== SAID_BY_COMMAND[command])
       talk.say(`latchkey: warning: ${event.message}`)
     signInTalk(event)
+    // `login` says it as its result.
+    if (event.type === 'signed_in' && command !== 'login') talk.say('Signed in.')
   }
 }
 
 /** Warnings that are part of what a command tells anyway. */
-const SAID_BY_COMMANDS = ['no_refresh_token', 'not_revoked']
+const SAID_BY_COMMAND: Partial<Record<CommandName, Warning['code']>> = {
+  login: 'no_refresh_token',
+  logout: 'not_revoked',
+}
 
 type Interactive = Runtime['interactive']
 

@@ -38,7 +38,7 @@ export async function main(argv: readonly string[], io: CommandIo, parts: Comman
   let context: CommandContext | undefined
   try {
     invocation = parseArguments(argv)
-    context = createContext(invocation.flags, io, parts)
+    context = createContext(invocation, io, parts)
     return await Promise.race([RUN[invocation.command](invocation, context), cancelled(io.signal, context)])
   } catch (thrown) {
     const error = io.signal.aborted ? asCancelled(thrown) : withConfigFlag(thrown, invocation)

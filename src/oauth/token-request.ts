@@ -197,7 +197,7 @@ function refusal(
 }
 
 const CHECK_CLIENT =
-  'Check `client_id` and `client_secret` (a secret may have been replaced at the provider), or remove both to have a client registered.'
+  'Check `client_id` and `client_secret` if you configured them (a secret may have been replaced at the provider); a client that was registered by itself is replaced by `latchkey login --force`.'
 const REMEDIES: Record<string, string> = {
   invalid_client: CHECK_CLIENT,
   unauthorized_client: CHECK_CLIENT,

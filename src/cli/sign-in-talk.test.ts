@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest'
+import { createManualClock } from '../../test/fixtures/manual-clock.ts'
+import type { AuthorizationStarted } from '../events.ts'
+import { createSignInTalk } from './sign-in-talk.ts'
+import { Talk } from './talk.ts'
+
+const redirect_uri = 'http://localhost:8080/callback'
+const long = `https://as.example/authorize?${'x'.repeat(3000)}`
+
+function conversation(isTerminal: boolean) {
+  const clock = createManualClock()
+  const written: string[] = []
+  const tell = createSignInTalk(new Talk({ isTerminal, write: (text) => void written.push(text) }), clock)
+  const start = (change: Partial<AuthorizationStarted> = {}): void =>
+    tell({
+      type: 'authorization_started',
+      server: 'demo',
+      issuer: 'https://as.example',
+      authorization_host: 'as.example',
+      scope: 'read write',
+      redirect_uri,
+      client_kind: 'pre-registered',
+      authorization_url: long,
+      start_url: 'http://localhost:8080/x',
+      deadline: clock.now() + 300_000,
+      ...change,
+    })
+  return { clock, tell, start, written, text: () => written.join('') }
+}
+
+test('the whole URL stands on a line of its own, and the exact redirect URI before the browser opens', () => {
+  const { start, text } = conversation(false)
+  start()
+  const lines = text().split('\n')
+  expect(lines).toContain(long)
+  expect(lines).toContain(`  callback  ${redirect_uri}`)
+  expect(text()).toContain('as.example')
+  expect(text()).toContain('read write')
+})
+
+test('an automatically registered client needs no talk of redirect URIs', () => {
+  const { start, tell, text } = conversation(false)
+  start({ client_kind: 'dynamic' })
+  expect(text()).not.toContain(redirect_uri)
+  tell({ type: 'authorization_waiting', server: 'demo', redirect_uri, client_kind: 'dynamic', elapsed: 30 })
+  expect(text()).toContain('login --force')
+})
+
+test('after 30 s the redirect URI to register is said again', () => {
+  const { start, tell, written } = conversation(false)
+  start()
+  written.length = 0
+  tell({
+    type: 'authorization_waiting',
+    server: 'demo',
+    redirect_uri,
+    client_kind: 'pre-registered',
+    elapsed: 30,
+  })
+  expect(written.join('')).toContain(`\n  ${redirect_uri}\n`)
+})
+
+test('another sign-in page than the issuer is named', () => {
+  const { start, text } = conversation(false)
+  start({ authorization_host: 'login.other.example' })
+  expect(text()).toContain('as.example, sign-in page at login.other.example')
+})
+
+test('on a terminal one line counts the time, stays last, and is gone in the end', async () => {
+  const { start, tell, clock, written } = conversation(true)
+  start()
+  expect(written.at(-1)).toContain('0:00 of 5:00')
+  for (let second = 0; second < 61; second++) await clock.elapse((delay) => delay === 1000)
+  expect(written.at(-1)).toContain('1:01 of 5:00')
+  tell({ type: 'browser_opened', server: 'demo' })
+  expect(written.at(-1)).toContain('1:01 of 5:00')
+  tell({ type: 'authorization_responded', server: 'demo' })
+  expect(written.at(-1)).toBe('\r\u001b[K')
+  const [before] = [written.length]
+  tell({ type: 'browser_opened', server: 'demo' })
+  expect(written.length).toBe(before)
+})
+
+test('elsewhere no seconds are counted', async () => {
+  const { start, clock, text } = conversation(false)
+  start()
+  await clock.elapse((delay) => delay === 1000)
+  expect(text()).not.toMatch(/Waiting|\r|\u001b/)
+})
+
+test('a browser that did not open leaves the URL to the person', () => {
+  const { start, tell, text } = conversation(false)
+  start()
+  tell({ type: 'browser_failed', server: 'demo', reason: 'xdg-open is not installed.\nOpen it by hand.' })
+  expect(text()).toContain(
+    'Could not open a browser: open the URL above yourself.\n  xdg-open is not installed.\n',
+  )
+})

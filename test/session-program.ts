@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import type { HttpServerConfig } from '../src/config/input.ts'
+import type { LatchkeyEvent } from '../src/events.ts'
+
+/** What one process is to do: open a session, call `whoami` so many times at once, close, end by itself. */
+export interface SessionWork {
+  server: HttpServerConfig
+  calls?: number
+  interactive?: 'auto' | 'always' | 'never'
+}
+
+export interface SessionOutcome {
+  said?: string[]
+  error?: { code: string | undefined; message: string }
+  /** `token POST 200`, in order. */
+  exchanges: string[]
+  events: LatchkeyEvent['type'][]
+}
+
+export interface FinishedSession extends SessionOutcome {
+  exitCode: number | null
+  stderr: string
+  /** Milliseconds from the last act of the program to its end. */
+  lingered: number
+}
+
+/** A program in a file, which can be run many times. */
+export interface SessionProgram {
+  run(home: string, work: SessionWork): Promise<FinishedSession>
+  remove(): Promise<void>
+}
+
+const consentBrowser = new URL('./fixtures/consent-browser.mjs', import.meta.url).pathname
+
+/** Bundles `session-child.ts`; packages are found where the checkout has them. */
+export async function buildSessionProgram(): Promise<SessionProgram> {
+  const cache = join(import.meta.dirname, '../node_modules/.cache')
+  await mkdir(cache, { recursive: true })
+  const folder = await mkdtemp(join(cache, 'session-program-'))
+  const outfile = join(folder, 'session-child.mjs')
+  await build({
+    entryPoints: [join(import.meta.dirname, 'session-child.ts')],
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    outfile,
+    logLevel: 'silent',
+  })
+  return {
+    run: (home, work) => run(outfile, home, work),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+async function run(program: string, home: string, work: SessionWork): Promise<FinishedSession> {
+  const { PATH = '' } = process.env
+  const child = spawn(process.execPath, [program, JSON.stringify(work)], {
+    env: { PATH, HOME: home, LATCHKEY_HOME: home, BROWSER: consentBrowser },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [stdout, stderr] = [text(child.stdout), text(child.stderr)]
+  const [exitCode] = (await once(child, 'exit')) as [number | null]
+  const ended = Date.now()
+  const said = await stdout
+  if (said === '') throw new Error(`the program said nothing (${exitCode}): ${await stderr}`)
+  const { finished, ...outcome } = JSON.parse(said) as SessionOutcome & { finished: number }
+  return { ...outcome, exitCode, stderr: await stderr, lingered: ended - finished }
+}
+
+async function text(stream: AsyncIterable<unknown>): Promise<string> {
+  let all = ''
+  for await (const chunk of stream) all += String(chunk)
+  return all
+}
