@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { serverDomain, tokensKey } from './credentials/identity.ts'
+import { misfit } from './credentials/misfit.ts'
 import { decodeTokenSet } from './credentials/record.ts'
 import { needsRenewal } from './credentials/token-lifetime.ts'
 import { type PathEnvironment, storeHome, userConfigFile } from './node/paths.ts'
@@ -95,10 +96,11 @@ function readToken({ url, account }: Asked, surroundings: StoredTokenSurrounding
   const fitsAccount = (other: string | null): boolean => other === account
   const decoded = credentialCodec({ kind: 'tokens', serverDomain: domain, fitsAccount }).decode(text)
   if (decoded.state !== 'ours') return undefined
-  const key = tokensKey({ serverUrl: url.href, account, configuredClientId: null })
-  const found = findRecord(decoded.document, key)
+  const identity = { serverUrl: url.href, account, configuredClientId: null }
+  const found = findRecord(decoded.document, tokensKey(identity))
   const login = found && decodeTokenSet(found.record)
-  return login && !needsRenewal(login, surroundings.now / 1000) ? login.access_token : undefined
+  if (!login || misfit(login, identity, {}) !== undefined) return undefined
+  return needsRenewal(login, surroundings.now / 1000) ? undefined : login.access_token
 }
 
 /** What the store would narrow or refuse is left to it. */

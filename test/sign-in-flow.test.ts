@@ -289,6 +289,23 @@ describe('scope', () => {
   })
 })
 
+test('a scope that the registered client may not ask for gets a new client', async () => {
+  const as = keep(await startAuthorizationServer())
+  const mcp = keep(
+    await startMcpServer({
+      protect: { kind: 'oauth', authorizationServers: [as.issuer], verify: as.verifyAccessToken },
+    }),
+  )
+  const bench = keep(await openWorkbench())
+  const callback_port = await freePort()
+  for (const scope of ['mcp:read', 'mcp:read', 'mcp:read mcp:write', 'mcp:write']) {
+    const status = await bench.login({ url: mcp.url, auth: { callback_port, scope } })
+    expect(status).toMatchObject({ state: 'signed_in', scope })
+  }
+  const registered = as.requests.to('/reg').map(({ body }) => JSON.parse(body).scope)
+  expect(registered).toEqual(['mcp:read offline_access', 'mcp:read mcp:write offline_access'])
+})
+
 describe('the callback', () => {
   /** Signs in at a server whose redirect is altered. */
   async function answered(alter: (redirect: URL) => void) {

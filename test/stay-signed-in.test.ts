@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { HttpServerConfig, OAuthConfig } from '../src/config/input.ts'
 import {
   type AuthorizationServer,
   type AuthorizationServerOptions,
@@ -126,9 +127,9 @@ describe('a login that has to be renewed', () => {
     await Promise.all(benches.splice(0).map((bench) => bench.close()))
   })
 
-  async function logIn(auth: object = {}): Promise<{ url: string; auth: object }> {
-    const entry = { url: server.url, auth }
-    await (await newProcess()).login({ name: 'demo', ...entry } as never)
+  async function logIn(auth?: OAuthConfig): Promise<HttpServerConfig> {
+    const entry = { url: server.url, ...(auth && { auth }) }
+    await (await newProcess()).login({ name: 'demo', ...entry })
     await changeStoredLogins(home, expired)
     forget()
     return entry
@@ -156,7 +157,7 @@ describe('a login that has to be renewed', () => {
     'of a confidential client authenticates with %s, and its secret is in no file',
     async (token_endpoint_auth_method) => {
       const callback_port = await freePort()
-      const client_secret = 'päss/word: with+odd~characters'
+      const client_secret = 'pass/word: with+odd~characters'
       await start({
         registration: false,
         clients: [

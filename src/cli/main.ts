@@ -1,4 +1,3 @@
-import { shellWord } from '../credentials/login-command.ts'
 import { isLatchkeyError, LoginRequiredError, SignInCancelledError } from '../errors/index.ts'
 import { type Invocation, parseArguments } from './arguments.ts'
 import { call } from './call.ts'
@@ -11,6 +10,7 @@ import type { CommandIo } from './io.ts'
 import { jsonText } from './json-text.ts'
 import { login } from './login.ts'
 import { logout } from './logout.ts'
+import { nextCommand } from './next-command.ts'
 import type { CommandParts } from './parts.ts'
 import { status } from './status.ts'
 import { token } from './token.ts'
@@ -65,15 +65,13 @@ function asCancelled(error: unknown): unknown {
   return new SignInCancelledError({ message: 'Cancelled.', server: '', cause: error })
 }
 
-/** The command that helps has to find the same server: it needs the same config file. */
+/** What is to be run has to find the same server. */
 function withConfigFlag(error: unknown, invocation: Invocation | undefined): unknown {
-  const config = invocation?.flags.config
-  if (config === undefined || !(error instanceof LoginRequiredError) || !error.remedy.startsWith('Run: '))
-    return error
+  if (!invocation || !(error instanceof LoginRequiredError) || !error.remedy.startsWith('Run: ')) return error
   const { summary: message, remedy, server, challenge } = error
   return new LoginRequiredError({
     message,
-    remedy: `${remedy} --config ${shellWord(config)}`,
+    remedy: nextCommand(remedy, invocation.flags),
     server,
     challenge,
     cause: error,

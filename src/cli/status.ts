@@ -7,6 +7,7 @@ import type { CommandContext } from './context.ts'
 import { errorDocument } from './error-report.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { Flags } from './flags.ts'
+import { nextCommand } from './next-command.ts'
 import { chooseStored, untrustedHint } from './server-choice.ts'
 import { withFlags } from './server-settings.ts'
 import { statusBlock } from './status-block.ts'
@@ -40,7 +41,7 @@ export async function status({ operands, flags }: Invocation, context: CommandCo
 }
 
 async function one(operand: string, flags: Flags, context: CommandContext): Promise<Shown[]> {
-  return [await look(await chooseStored(operand, flags, context), context)]
+  return [await look(await chooseStored(operand, flags, context), flags, context)]
 }
 
 /** Every configured server in its order, then the logins of servers that are in no config file. */
@@ -53,10 +54,10 @@ async function all(flags: Flags, context: CommandContext): Promise<Shown[]> {
   for (const definition of definitions) {
     const server = await asAsked(definition, flags, context)
     if (server.kind === 'http') seen.add(identityOf(server))
-    shown.push(await look(server, context))
+    shown.push(await look(server, flags, context))
   }
   for (const server of await storedServers(context)) {
-    if (!seen.has(identityOf(server)) && fits(server, flags)) shown.push(await look(server, context))
+    if (!seen.has(identityOf(server)) && fits(server, flags)) shown.push(await look(server, flags, context))
   }
   return shown
 }
@@ -78,12 +79,17 @@ function fits({ auth }: HttpServerDefinition, flags: Flags): boolean {
 }
 
 /** A store that cannot be read for one server says nothing about the others. */
-async function look(server: ServerDefinition | InvalidServer, context: CommandContext): Promise<Shown> {
+async function look(
+  server: ServerDefinition | InvalidServer,
+  flags: Flags,
+  context: CommandContext,
+): Promise<Shown> {
   const { name, disabled } = server
   if (server.kind === 'invalid') return { kind: 'unusable', server: name, disabled, error: server.error }
   const command = server.kind === 'stdio' ? [server.command, ...server.args].join(' ') : undefined
   try {
-    return { kind: 'known', status: await serverStatus(server, context.runtime()), disabled, command }
+    const known = await serverStatus(server, context.runtime())
+    return { kind: 'known', status: { ...known, next: nextCommand(known.next, flags) }, disabled, command }
   } catch (error) {
     if (!isLatchkeyError(error)) throw error
     return { kind: 'unusable', server: name, disabled, error }

@@ -45,6 +45,7 @@ const REGISTRATION: Members<ClientRegistration> = {
   token_endpoint_auth_method: text,
   registration_client_uri: optionalText,
   registration_access_token: optionalText,
+  scope: optionalText,
   created_at: seconds,
 }
 

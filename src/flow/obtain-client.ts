@@ -8,6 +8,7 @@ import {
 import type { ClientKind } from '../events.ts'
 import { type ClientInformation, chooseAuthenticationMethod } from '../oauth/client-authentication.ts'
 import { processRegistration, requestRegistration } from '../oauth/client-registration.ts'
+import { coversScope } from '../oauth/scope.ts'
 import type { FlowContext } from './context.ts'
 import type { Discovery } from './discover.ts'
 import { discoveryFailure } from './discovery-failure.ts'
@@ -68,14 +69,15 @@ export function configuredClient({
 }
 
 function storedClient(
-  { registrations, discovery, redirectUri }: ClientRequest,
+  { registrations, discovery, redirectUri, scope }: ClientRequest,
   { clock }: FlowContext,
 ): ObtainedClient | undefined {
   const now = clock.now() / 1000
   const registration = registrations.find(
-    ({ issuer, redirect_uri, client_secret_expires_at }) =>
+    ({ issuer, redirect_uri, client_secret_expires_at, scope: registered }) =>
       issuer === discovery.metadata.issuer &&
       redirect_uri === redirectUri &&
+      coversScope(registered, scope) &&
       (client_secret_expires_at === undefined || client_secret_expires_at > now),
   )
   return registration && { kind: 'dynamic', client: registration, registration }
@@ -96,6 +98,7 @@ async function registerClient(request: ClientRequest, context: FlowContext): Pro
       ...registered,
       issuer: metadata.issuer,
       redirect_uri: redirectUri,
+      ...(scope !== undefined && { scope }),
       created_at: Math.floor(context.clock.now() / 1000),
     }
     return { kind: 'dynamic', client: registration, registration }

@@ -34,6 +34,8 @@ export interface TokenSet {
 export interface ClientRegistration extends RegisteredClient {
   readonly issuer: string
   readonly redirect_uri: string
+  /** What was asked for at registration: many servers let this client ask for nothing else later. */
+  readonly scope?: string
   readonly created_at: number
 }
 

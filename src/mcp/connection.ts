@@ -16,6 +16,9 @@ const OTHER_TRANSPORT = [400, 404, 405]
 /** How long the server may take to end its side of a session, in milliseconds. */
 const FAREWELL = 2_000
 
+/** How long requests of a lost session may take to be refused, in milliseconds. */
+const REFUSAL = 1_000
+
 export interface ConnectionParts {
   readonly sdk: McpSdk
   readonly platform: McpPlatform
@@ -34,7 +37,7 @@ export class Connection {
   readonly #parts: ConnectionParts
   #kind: TransportKind | undefined
   #transport: SdkTransport | undefined
-  #state: TransportState = { now: 'closed' }
+  #state: TransportState = { now: 'closed', pending: new Set() }
 
   constructor(definition: ServerDefinition, parts: ConnectionParts) {
     this.#definition = definition
@@ -61,6 +64,7 @@ export class Connection {
    * @throws `login_required`, `credential_refused`, `network_failed`, `connect_failed`; the reason of an abort
    */
   async open(client: SdkClient): Promise<void> {
+    if (this.isLost) await this.#settle()
     await client.close()
     const definition = this.#definition
     if (definition.kind === 'stdio') return this.#connect(client, 'stdio', () => this.#stdio())
@@ -90,7 +94,7 @@ export class Connection {
     const { timeout, name } = this.#definition
     const { emit, signal, clock } = this.#parts.runtime
     signal?.throwIfAborted()
-    const state: TransportState = { now: 'connecting' }
+    const state: TransportState = { now: 'connecting', pending: new Set() }
     const transport = await create(state)
     const abort = () => void transport.close()
     transport.onclose = () => {
@@ -138,13 +142,26 @@ export class Connection {
 
   /** A server that does not answer must not keep the session open. */
   async #sayFarewell(): Promise<void> {
-    const { clock } = this.#parts.runtime
     const transport = this.#transport as { terminateSession?: () => Promise<void> } | undefined
+    await this.#atMost(
+      FAREWELL,
+      transport?.terminateSession?.().catch(() => {}),
+    )
+  }
+
+  /** Closing ends requests in flight with "closed"; those that are about to be refused by themselves can be repeated. */
+  async #settle(): Promise<void> {
+    await this.#atMost(REFUSAL, Promise.allSettled(this.#state.pending))
+    // The refusals still have to travel through the SDK.
+    await this.#atMost(0, new Promise(() => {}))
+  }
+
+  async #atMost(time: number, work: Promise<unknown> | undefined): Promise<void> {
     let cancel: () => void = () => {}
     const patience = new Promise<void>((resolve) => {
-      cancel = clock.setTimer(resolve, FAREWELL)
+      cancel = this.#parts.runtime.clock.setTimer(resolve, time)
     })
-    await Promise.race([transport?.terminateSession?.().catch(() => {}), patience])
+    await Promise.race([work, patience])
     cancel()
   }
 }

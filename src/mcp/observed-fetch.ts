@@ -14,7 +14,9 @@ export interface TransportState {
   failure?: LatchkeyError
   /** Of the last answer. */
   status?: number
-  /** Called once, when the transport was open and nothing arrives any more. */
+  /** Requests that have no answer yet. */
+  readonly pending: Set<Promise<Response>>
+  /** Called once, when the event stream is gone and nothing arrives any more. */
   onLost?: () => void
 }
 
@@ -37,30 +39,38 @@ export function isSessionForgotten(error: Error | undefined): boolean {
  * gone for good, and that the server has forgotten the session.
  */
 export function observedFetch(fetch: Fetch, { kind, state, definition }: Observation): Fetch {
-  return async (input, init) => {
-    const isEventStream = kind === 'sse' && (init?.method ?? 'GET') === 'GET'
+  const isEventStream = (init: RequestInit | undefined) => kind === 'sse' && (init?.method ?? 'GET') === 'GET'
+
+  const observed: Fetch = async (input, init) => {
     try {
       const response = await fetch(input, init)
       state.status = response.status
       // Anything but a stream ends an EventSource (WHATWG HTML §9.2.3), without a word to the SDK's client.
-      if (isEventStream && response.status !== 200) lose(state)
-      if (state.now === 'open' && response.status === 404 && belongsToSession(kind, init)) {
-        await response.body?.cancel()
-        lose(state)
-        throw sessionForgotten(definition.name)
-      }
-      return response
+      if (isEventStream(init) && response.status !== 200) loseStream(state)
+      if (response.status !== 404 || state.now === 'connecting' || !belongsToSession(kind, init))
+        return response
+      await response.body?.cancel()
     } catch (error) {
       if (isLatchkeyError(error)) state.failure = error
-      if (!isEventStream || !isLatchkeyError(error) || error instanceof NetworkFailedError) throw error
+      if (!isEventStream(init) || !isLatchkeyError(error) || error instanceof NetworkFailedError) throw error
       // 204 tells an EventSource to stop; it would ask again every 3 s, where only a person can help.
-      lose(state)
+      loseStream(state)
       return new Response(null, { status: 204 })
     }
+    if (state.now === 'open') state.now = 'lost'
+    throw sessionForgotten(definition.name)
+  }
+
+  return (input, init) => {
+    const answer = observed(input, init)
+    state.pending.add(answer)
+    const settled = () => void state.pending.delete(answer)
+    answer.then(settled, settled)
+    return answer
   }
 }
 
-function lose(state: TransportState): void {
+function loseStream(state: TransportState): void {
   if (state.now !== 'open') return
   state.now = 'lost'
   state.onLost?.()

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { grantedScope, initialScope, scopeValues, unionScope, withoutOfflineAccess } from './scope.ts'
+import {
+  coversScope,
+  grantedScope,
+  initialScope,
+  scopeValues,
+  unionScope,
+  withoutOfflineAccess,
+} from './scope.ts'
 
 describe('initialScope', () => {
   const all = { configured: 'conf', challenge: 'chal', resource: ['prm:a', 'prm:b'], offlineAccess: false }
@@ -47,6 +54,16 @@ describe('scope strings', () => {
   test('commas separate what GitHub and Slack granted', () => {
     expect(grantedScope('repo,read:user')).toBe('repo read:user')
     expect(grantedScope('repo, read:user')).toBe('repo read:user')
+  })
+
+  test.each([
+    ['a b', 'b', true],
+    ['a b', undefined, true],
+    [undefined, undefined, true],
+    [undefined, 'a', false],
+    ['ab', 'a', false],
+  ])('%j covers %j: %j', (scope, asked, expected) => {
+    expect(coversScope(scope, asked)).toBe(expected)
   })
 
   test('offline_access is taken out whole', () => {

@@ -47,3 +47,9 @@ export function withoutOfflineAccess(scope: string | undefined): string | undefi
       .join(' '),
   )
 }
+
+/** Whether every value that is asked for is in `scope`. */
+export function coversScope(scope: string | undefined, asked: string | undefined): boolean {
+  const values = scopeValues(scope)
+  return scopeValues(asked).every((value) => values.includes(value))
+}

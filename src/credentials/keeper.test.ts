@@ -1,0 +1,312 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Answer } from '../../test/fixtures/loopback-server.ts'
+import { signIn } from '../../test/fixtures/plain-client.ts'
+import { parameters } from '../../test/fixtures/request-log.ts'
+import {
+  type ScriptedAuthorizationServer,
+  startScriptedAuthorizationServer,
+  tokenError,
+} from '../../test/fixtures/scripted-authorization-server.ts'
+import { createShiftedClock, type ShiftedClock } from '../../test/fixtures/shifted-clock.ts'
+import { failureOf } from '../../test/fixtures/workbench.ts'
+import { StoreFailedError } from '../errors/index.ts'
+import type { LatchkeyEvent } from '../events.ts'
+import type { FlowContext } from '../flow/context.ts'
+import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
+import { createNetwork } from '../net/network.ts'
+import { createFileStore } from '../node/file-store.ts'
+import type { CredentialStore } from '../ports.ts'
+import { type Identity, registrationKey, tokensKey } from './identity.ts'
+import { Keeper, type KeeperParts } from './keeper.ts'
+import { encodeRecord } from './record.ts'
+
+const redirect_uri = 'http://localhost:8080/callback'
+let server: ScriptedAuthorizationServer
+let clock: ShiftedClock
+let home: string
+let store: CredentialStore
+let identity: Identity
+let events: LatchkeyEvent[]
+
+beforeEach(async () => {
+  server = await startScriptedAuthorizationServer({ mcp: {} })
+  clock = createShiftedClock()
+  home = await mkdtemp(join(tmpdir(), 'latchkey-keeper-'))
+  events = []
+  store = newStore()
+  identity = { serverUrl: server.url, account: null, configuredClientId: null }
+})
+afterEach(async () => {
+  await server.close()
+  await rm(home, { recursive: true, force: true })
+})
+
+const newStore = () => createFileStore({ home, emit: (event) => void events.push(event) })
+
+function keeper(parts: Partial<KeeperParts> = {}): Keeper {
+  const emit = (event: LatchkeyEvent) => void events.push(event)
+  const network = createNetwork({ fetch: (i, o) => fetch(i, o), clock, emit, userAgent: 'test' })
+  const context: FlowContext = {
+    ...network('demo', server.url),
+    server: 'demo',
+    emit,
+    clock,
+    clientName: 'test',
+  }
+  return new Keeper({ identity, settings: {}, store, context, ...parts })
+}
+
+/** A login that the server knows, stored for one hour. */
+async function logIn(changes: Partial<TokenSet> = {}): Promise<TokenSet> {
+  const { client_id, token } = await signIn(server.metadata(), { redirect_uri, resource: server.url })
+  const now = Math.floor(clock.now() / 1000)
+  const tokens: TokenSet = {
+    issuer: server.issuer,
+    resource: server.url,
+    client_id,
+    token_endpoint_auth_method: 'none',
+    client_kind: 'dynamic',
+    redirect_uri,
+    token_endpoint: `${server.origin}/token`,
+    access_token: token.body.access_token!,
+    token_type: 'bearer',
+    refresh_token: token.body.refresh_token!,
+    expires_at: now + 3600,
+    obtained_at: now,
+    ...changes,
+  }
+  const registration: ClientRegistration = {
+    issuer: server.issuer,
+    redirect_uri,
+    client_id,
+    token_endpoint_auth_method: 'none',
+    created_at: now,
+  }
+  await keeper().save({ tokens, registration })
+  server.requests.clear()
+  return tokens
+}
+
+const hour = 3_600_000
+const stored = () => readFile(store.locate(tokensKey(identity)), 'utf8')
+const refreshTokens = () => server.requests.to('/token').map((sent) => parameters(sent).refresh_token)
+const answerTokens = (answer: (standard: Answer) => Answer | Promise<Answer>) => {
+  server.scripts = { token: (_request, standard) => answer(standard) }
+}
+
+test('a login that is alive is used as it is; without one there is nothing', async () => {
+  expect(await keeper().usable()).toBeUndefined()
+  const tokens = await logIn()
+  expect(await keeper().usable()).toEqual(tokens)
+  expect(server.requests).toHaveLength(0)
+})
+
+test('ten parallel callers share one refresh', async () => {
+  await logIn()
+  clock.pass(hour)
+  const one = keeper()
+  const tokens = await Promise.all(Array.from({ length: 10 }, () => one.usable()))
+  expect(new Set(tokens.map((each) => each!.access_token)).size).toBe(1)
+  expect(server.requests.lines()).toEqual(['POST /token'])
+  expect((await newStore().read(tokensKey(identity)))!.record.access_token).toBe(tokens[0]!.access_token)
+})
+
+test('two keepers on one store refresh once: the second takes what the first wrote', async () => {
+  await logIn()
+  clock.pass(hour)
+  const [first, second] = [keeper(), keeper({ store: newStore() })]
+  const tokens = await Promise.all([first.usable(), second.usable(), first.usable(), second.usable()])
+  expect(new Set(tokens.map((each) => each!.access_token)).size).toBe(1)
+  expect(refreshTokens()).toHaveLength(1)
+})
+
+test('a caller whose token was refused gets the newer one, without another refresh', async () => {
+  const before = await logIn()
+  const one = keeper()
+  const renewed = await one.renew(before.access_token)
+  expect(await one.renew(before.access_token)).toEqual(renewed)
+  expect(refreshTokens()).toEqual([before.refresh_token])
+})
+
+test('renews when less than a minute is left, not before', async () => {
+  const tokens = await logIn()
+  const one = keeper()
+  clock.pass(hour - 62_000)
+  expect((await one.usable())!.access_token).toBe(tokens.access_token)
+  clock.pass(3_000)
+  expect((await one.usable())!.access_token).not.toBe(tokens.access_token)
+})
+
+test('without a refresh token it is used to its end, and then it is over but not deleted', async () => {
+  const { refresh_token: _none, ...tokens } = await logIn()
+  await store.write(tokensKey(identity), encodeRecord(tokensKey(identity), tokens))
+  const before = await stored()
+  clock.pass(hour - 5_000)
+  expect(await keeper().usable()).toEqual(tokens)
+  clock.pass(6_000)
+  expect(await keeper().usable()).toBeUndefined()
+  expect(await stored()).toBe(before)
+  expect(server.requests).toHaveLength(0)
+})
+
+const troubles: Record<string, Answer> = {
+  'HTTP 500': { status: 500, body: { error: 'boom' } },
+  'HTTP 502 with a page': { status: 502, body: '<html>' },
+  'a reset connection': { destroy: true },
+  'a page instead of JSON': { status: 200, body: '<html>' },
+  temporarily_unavailable: { status: 400, body: { error: 'temporarily_unavailable' } },
+}
+test.each(Object.entries(troubles))('%s keeps the store byte for byte', async (_title, answer) => {
+  // The scripted server acts on the request before its answer is spoilt.
+  server.settings.rotate = false
+  const tokens = await logIn()
+  const before = await stored()
+  const one = keeper()
+  answerTokens(() => answer)
+  clock.pass(hour - 30_000)
+  expect(await one.usable()).toEqual(tokens)
+  clock.pass(30_000)
+  expect(['network_failed', 'response_invalid']).toContain(
+    (await failureOf<{ code: string }>(one.usable())).code,
+  )
+  expect(await stored()).toBe(before)
+
+  server.scripts = {}
+  const renewed = await one.usable()
+  expect(renewed!.access_token).not.toBe(tokens.access_token)
+  expect(renewed!.refresh_token).toBe(tokens.refresh_token)
+  expect(events.filter(({ type }) => type === 'refresh_failed')).toMatchObject([
+    { terminal: false },
+    { terminal: false },
+  ])
+})
+
+test('invalid_grant ends this login and no other', async () => {
+  await logIn()
+  const other = tokensKey({ ...identity, configuredClientId: 'another' })
+  await store.write(other, { ...other.identity, access_token: 'kept' })
+  clock.pass(hour)
+  answerTokens(() => tokenError('invalid_grant', 'revoked'))
+  expect(await keeper().usable()).toBeUndefined()
+  expect(await store.read(tokensKey(identity))).toBeUndefined()
+  expect((await store.read(other))!.record.access_token).toBe('kept')
+  // The client is still good.
+  expect(await keeper().registrations()).toHaveLength(1)
+})
+
+test('invalid_client ends the login and the registration of that very client', async () => {
+  await logIn()
+  clock.pass(hour)
+  answerTokens(() => ({ ...tokenError('invalid_client', 'deleted'), status: 401 }))
+  expect(await keeper().usable()).toBeUndefined()
+  expect(await keeper().registrations()).toEqual([])
+})
+
+test('invalid_client leaves a registration that is newer alone', async () => {
+  await logIn()
+  clock.pass(hour)
+  const key = registrationKey(identity, server.issuer, redirect_uri)
+  const newer = { ...(await store.read(key))!.record, client_id: 'registered-since' }
+  answerTokens(async () => {
+    await store.write(key, newer)
+    return { ...tokenError('invalid_client', 'deleted'), status: 401 }
+  })
+  expect(await keeper().usable()).toBeUndefined()
+  expect(await keeper().registrations()).toMatchObject([{ client_id: 'registered-since' }])
+})
+
+test.each(['a token', 'invalid_grant'])(
+  'a login that was stored while the server answered %s is used, not overwritten or deleted',
+  async (title) => {
+    const tokens = await logIn()
+    clock.pass(hour)
+    const now = Math.floor(clock.now() / 1000)
+    const newer = { ...tokens, access_token: 'of-a-new-sign-in', obtained_at: now, expires_at: now + 3600 }
+    answerTokens(async (standard) => {
+      await store.write(tokensKey(identity), encodeRecord(tokensKey(identity), newer))
+      return title === 'a token' ? standard : tokenError('invalid_grant', 'reused')
+    })
+    expect((await keeper().usable())!.access_token).toBe('of-a-new-sign-in')
+    expect(await keeper().read()).toEqual(newer)
+  },
+)
+
+const misfits: Record<string, [Partial<TokenSet>, KeeperParts['settings']]> = {
+  'another issuer': [
+    {},
+    {
+      oauth_provider: {
+        metadata: {
+          issuer: 'https://other.example',
+          authorization_endpoint: 'https://other.example/a',
+          token_endpoint: 'https://other.example/t',
+        },
+      },
+    },
+  ],
+  'another resource': [{}, { resource: 'https://other.example' }],
+  'a resource where none is wanted': [{}, { resource: 'off' }],
+  'a configured client under the key of a dynamic one': [{ client_kind: 'pre-registered' }, {}],
+  'a method nobody knows': [{ token_endpoint_auth_method: 'mtls' as never }, {}],
+}
+test.each(Object.entries(misfits))(
+  'a record with %s is neither used nor deleted, and told of once',
+  async (_title, [changes, settings]) => {
+    await logIn(changes)
+    const before = await stored()
+    const one = keeper({ settings })
+    for (let round = 0; round < 3; round++) expect(await one.usable()).toBeUndefined()
+    expect(await one.renew('anything')).toBeUndefined()
+    expect(await stored()).toBe(before)
+    expect(server.requests).toHaveLength(0)
+    expect(events.filter(({ type }) => type === 'warning')).toMatchObject([{ code: 'record_does_not_fit' }])
+  },
+)
+
+test('a lock that was lost before the request: store_failed, and nothing is sent', async () => {
+  await logIn()
+  clock.pass(hour)
+  const before = await stored()
+  const lock: CredentialStore['lock'] = async (...args) => ({
+    ...(await store.lock(...args)),
+    isHeld: async () => false,
+  })
+  expect(await failureOf(keeper({ store: { ...store, lock } }).usable())).toMatchObject({
+    code: 'store_failed',
+  })
+  expect(server.requests).toHaveLength(0)
+  expect(await stored()).toBe(before)
+})
+
+test('a renewal that cannot be written is an error, but this process goes on with it', async () => {
+  const before = await logIn()
+  clock.pass(hour)
+  let isFull = true
+  const write: CredentialStore['write'] = async (...args) => {
+    if (isFull) throw new StoreFailedError({ message: 'The disk is full.', location: 'here' })
+    return store.write(...args)
+  }
+  const one = keeper({ store: { ...store, write } })
+  expect(await failureOf(one.usable())).toMatchObject({ code: 'store_failed' })
+  const renewed = await one.usable()
+  expect(renewed!.access_token).not.toBe(before.access_token)
+
+  // The next renewal starts from what only this process knows: the stored refresh token is used up.
+  isFull = false
+  clock.pass(hour)
+  const third = await one.usable()
+  expect(refreshTokens()).toEqual([before.refresh_token, renewed!.refresh_token])
+  expect(await keeper().read()).toEqual(third)
+})
+
+test('forget() deletes the login and keeps the registration', async () => {
+  await logIn()
+  const one = keeper()
+  await one.read()
+  await one.forget()
+  expect(await one.usable()).toBeUndefined()
+  expect(await one.registrations()).toHaveLength(1)
+})
