@@ -2,6 +2,7 @@
  * The entry of the command: small and CommonJS, so that what programs ask often (`--version`, `token`) is answered before
  * Node has loaded anything else.
  */
+import { writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { answerAtOnce } from './cli/help.ts'
 import type { CommandIo, Output } from './cli/io.ts'
@@ -15,11 +16,21 @@ const REST: string = './cli.js'
 
 function start(): void {
   const argv = process.argv.slice(2)
-  // The reader of a pipe may leave early (`| head`): that is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   const answer = answerAtOnce(argv) ?? plainToken(argv)
   if (answer === undefined) void runRest(argv)
-  else process.stdout.write(answer)
+  else print(answer)
+}
+
+/** Without `process.stdout`, whose set-up takes longer than the answer. */
+function print(text: string): void {
+  try {
+    writeSync(1, text)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    // The reader of a pipe may leave early (`| head`): that is no failure. A full pipe has to be waited for.
+    if (code === 'EAGAIN') process.stdout.write(text)
+    else if (code !== 'EPIPE') throw error
+  }
 }
 
 function plainToken(argv: readonly string[]): string | undefined {
@@ -39,6 +50,8 @@ function plainToken(argv: readonly string[]): string | undefined {
 
 async function runRest(argv: readonly string[]): Promise<void> {
   const { main } = (await import(REST)) as typeof import('./command.ts')
+  // As above, whenever it happens.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   process.exitCode = await main(argv, processIo())
   setTimeout(() => process.exit(), LINGER).unref()
 }
