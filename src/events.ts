@@ -55,7 +55,7 @@ export interface ResourceMetadataFound extends OfServer {
 export interface ServerMetadataFound extends OfServer {
   type: 'server_metadata_found'
   issuer: string
-  /** Where it came from: a URL, `configuration` (`oauth_provider`), or `default endpoints` (2025-03-26). */
+  /** Where it came from: `resource metadata`, `configuration` (`oauth_provider`), `origin metadata`, `default endpoints` (2025-03-26). */
   source: string
   authorization_endpoint: string
   token_endpoint: string

@@ -52,9 +52,12 @@ export class MCPClient extends McpClient {
     const trustStore = createTrustStore({ home: storeHome(environment), emit })
     const file = await readConfigFile({ path, origin: '--config' }, { environment, trustStore })
     const expansion = (trusted ?? file.trusted) ? 'allowed' : 'refused'
-    return new MCPClient(
-      definitionsFromText(file.text, { path: file.path, env: process.env, expansion }),
-      options,
-    )
+    const reading = {
+      path: file.path,
+      env: process.env,
+      expansion,
+      versionControlled: file.versionControlled,
+    } as const
+    return new MCPClient(definitionsFromText(file.text, reading), options)
   }
 }

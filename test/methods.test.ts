@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { Client } from '@modelcontextprotocol/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { basicAuth, headers } from '../src/config/custom-auth.ts'
@@ -291,5 +293,67 @@ describe('what a server asks of the program', () => {
       await bench.close()
       await asking.close()
     }
+  })
+})
+
+describe('closing and giving up', () => {
+  let bench: Workbench
+  let hanging: McpServerFixture
+  beforeEach(async () => {
+    bench = await openWorkbench()
+    hanging = await startMcpServer({ era: '2025' })
+  })
+  afterEach(async () => {
+    await bench.close()
+    await hanging.close()
+  })
+
+  test('ends a 2025 session at the server', async () => {
+    const client = bench.client({ demo: { url: hanging.url, auth: false } })
+    await client.createSession('demo')
+    await client.closeAllSessions()
+    expect(hanging.requests.to('/mcp', 'DELETE').map(({ status }) => status)).toEqual([200])
+  })
+
+  test('a server that does not answer the farewell is not waited for', async () => {
+    const client = bench.client({ demo: { url: hanging.url, auth: false } })
+    await client.createSession('demo')
+    hanging.intercept = ({ method }) => (method === 'DELETE' ? { hang: true } : undefined)
+    const started = performance.now()
+    await client.closeAllSessions()
+    expect(performance.now() - started).toBeLessThan(3_000)
+    expect(hanging.requests.to('/mcp', 'DELETE')).toHaveLength(1)
+  })
+
+  test('options.signal ends a connection that is being opened, and a call that waits for its answer', async () => {
+    const abort = new AbortController()
+    const client = bench.client(
+      { demo: { url: hanging.url, auth: false }, silent: { url: hanging.url, auth: false } },
+      { signal: abort.signal },
+    )
+    const session = await client.createSession('demo')
+    hanging.intercept = () => ({ hang: true })
+    const failures = [failureOf(session.callTool('whoami')), failureOf(client.createSession('silent'))]
+    const unanswered = () => hanging.requests.filter(({ status }) => status === undefined)
+    for (const method of ['tools/call', 'server/discover']) {
+      await expect.poll(() => unanswered().some(({ body }) => body.includes(method))).toBe(true)
+    }
+    abort.abort()
+    const [called, opened] = await Promise.all(failures)
+    expect(called).toMatchObject({ code: 'CONNECTION_CLOSED' })
+    expect(opened).toMatchObject({ name: 'AbortError' })
+    expect(client.getSession('demo')).toBeUndefined()
+  })
+
+  test('a program that says nothing does not hold up closeAllSessions()', async () => {
+    const marker = join(bench.home, 'started')
+    const args = ['-e', 'fs.writeFileSync(process.argv[1], ""); setTimeout(() => {}, 3_000)', marker]
+    const client = bench.client({ mute: { command: process.execPath, args, timeout: 3_000 } })
+    const opening = failureOf(client.createSession('mute'))
+    await expect.poll(() => existsSync(marker)).toBe(true)
+    const started = performance.now()
+    await client.closeAllSessions()
+    expect(performance.now() - started).toBeLessThan(1_000)
+    expect(await opening).toMatchObject({ name: 'AbortError' })
   })
 })

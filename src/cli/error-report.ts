@@ -10,7 +10,10 @@ import { UsageError } from './usage-error.ts'
 export function errorLines(error: unknown, width = Number.POSITIVE_INFINITY): string[] {
   const { code, message, remedy } = describe(error)
   const protocol = protocolCode(error)
-  const [first = '', ...rest] = `latchkey: ${message}`.split('\n').flatMap((line) => wrap(line, width - 2))
+  const [first = '', ...rest] = `latchkey: ${message}`
+    .split('\n')
+    // An entry of a list (the URLs that were asked) stays whole, to be copied.
+    .flatMap((line) => (line.startsWith('  ') ? [line] : wrap(line, width - 2)))
   const advice = remedy
     .filter((line) => line !== '')
     .flatMap((line) => (line.startsWith('Run: ') ? [line] : wrap(line, width - 2)))

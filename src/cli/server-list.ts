@@ -1,9 +1,8 @@
-import { literalSecrets } from '../config/literal-secrets.ts'
 import { definitionsFromText } from '../config/mcp-servers.ts'
 import type { InvalidServer, LoadedConfig, ServerDefinition } from '../definitions.ts'
 import type { Warning } from '../events.ts'
 import type { CommandIo } from './io.ts'
-import type { ConfigFile, ConfigFiles } from './parts.ts'
+import type { ConfigFiles } from './parts.ts'
 
 /** Every server of all config files that count, and what is to be said of each. */
 export interface ServerList extends LoadedConfig {
@@ -22,18 +21,11 @@ export function readServerList(
   const warnings: Warning[] = []
   for (const file of files) {
     const expansion = file.trusted ? 'allowed' : 'refused'
-    const loaded = definitionsFromText(file.text, { path: file.path, env, expansion })
+    const { path, versionControlled } = file
+    const loaded = definitionsFromText(file.text, { path, env, expansion, versionControlled })
     const fresh = loaded.definitions.filter(({ name }) => definitions.every((other) => other.name !== name))
     definitions.push(...fresh)
-    warnings.push(...loaded.warnings, ...secretsWarning(file))
+    warnings.push(...loaded.warnings)
   }
   return { definitions, warnings, untrusted, userFile, paths: files.map(({ path }) => path) }
-}
-
-/** One warning a file, however many secrets. */
-function secretsWarning({ path, text, versionControlled }: ConfigFile): Warning[] {
-  const keys = versionControlled ? literalSecrets(text, path) : []
-  if (keys.length === 0) return []
-  const message = `${path} is in a git working tree and holds secrets as plain text (${keys.join(', ')}). Write "\${VARIABLE}" instead, so that they are not committed.`
-  return [{ type: 'warning', code: 'secret_in_version_control', message }]
 }

@@ -1,5 +1,5 @@
-import { authMethod } from './auth.ts'
 import type { AuthMethod, HttpServerDefinition } from '../definitions.ts'
+import { authMethod } from './auth.ts'
 import { authorizationField, headerFields } from './header-fields.ts'
 import { invalid, isRecord, keyPath, quote, unexpected } from './problem.ts'
 import { disabled, type ServerEntry, timeout } from './server-entry.ts'

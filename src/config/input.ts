@@ -1,5 +1,5 @@
-import type { CustomAuth } from './custom-auth.ts'
 import type { ProviderMetadata, RequestSigner } from '../definitions.ts'
+import type { CustomAuth } from './custom-auth.ts'
 
 /**
  * What a person may write, as types for editors. The check at run time is stricter than they can be and says more:

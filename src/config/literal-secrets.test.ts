@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import { literalSecrets } from './literal-secrets.ts'
+import { parseConfigText } from './parse.ts'
+import { findServers } from './shape.ts'
 
 test('names what would be committed, and nothing that comes from a variable', () => {
   const text = `{ "mcpServers": {
@@ -11,7 +13,7 @@ test('names what would be committed, and nothing that comes from a variable', ()
     "prefixed": { "url": "https://a.example/mcp", "headers": { "Authorization": "Bearer \${T}", "X-Api-Key": "k" } },
     "my files": { "command": "x", "env": { "GITHUB_TOKEN": "ghp", "HOME": "/root" } }
   } }`
-  expect(literalSecrets(text, 'mcp.json')).toEqual([
+  expect(literalSecrets(findServers(parseConfigText(text, 'mcp.json')))).toEqual([
     'mcpServers.bearer.auth',
     'mcpServers.client.auth.client_secret',
     'mcpServers.cursor.auth.CLIENT_SECRET',

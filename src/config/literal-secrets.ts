@@ -1,15 +1,13 @@
-import { parseConfigText } from './parse.ts'
 import { isRecord, keyPath } from './problem.ts'
-import { findServers } from './shape.ts'
+import type { ServerTable } from './shape.ts'
 
 const SECRET_KEY = /secret|token|password|api_?-?key|authorization/i
 
 /**
  * Where a config file holds secrets as plain text, as key paths; a value that comes from a variable is none. For
- * files under version control, where they would be committed. Throws `config_invalid` as reading the file does.
+ * files under version control, where they would be committed.
  */
-export function literalSecrets(text: string, path: string): string[] {
-  const table = findServers(parseConfigText(text, path), path)
+export function literalSecrets(table: ServerTable): string[] {
   return Object.entries(table.servers).flatMap(([name, entry]) => {
     if (!isRecord(entry)) return []
     const at = keyPath(table.path, name)

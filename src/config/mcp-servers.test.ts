@@ -1,9 +1,9 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are what is tested
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import type { LoadedConfig } from '../definitions.ts'
 import { ConfigInvalidError, ConfigUntrustedError } from '../errors/index.ts'
 import { basicAuth } from './custom-auth.ts'
-import type { LoadedConfig } from '../definitions.ts'
 import type { McpServersConfig } from './input.ts'
 import { definitionFromServer, definitionsFromDict, definitionsFromText } from './mcp-servers.ts'
 

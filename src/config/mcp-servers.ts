@@ -1,8 +1,9 @@
+import type { HttpServerDefinition, InvalidServer, LoadedConfig, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError } from '../errors/index.ts'
 import type { Warning } from '../events.ts'
-import type { HttpServerDefinition, InvalidServer, LoadedConfig, ServerDefinition } from '../definitions.ts'
 import type { Environment, Expansion } from './expand.ts'
 import type { HttpServerConfig } from './input.ts'
+import { literalSecrets } from './literal-secrets.ts'
 import { parseConfigText } from './parse.ts'
 import { isRecord, keyPath, quote, unexpected } from './problem.ts'
 import { nameProblem, readServer } from './server.ts'
@@ -15,6 +16,8 @@ export interface TextOptions {
   readonly env: Environment
   /** `allowed`: `${VAR}` is replaced. `refused`: it is `config_untrusted`, naming `path`. */
   readonly expansion: 'allowed' | 'refused'
+  /** Whether the file would be committed: literal secrets in it bring a warning. @default false */
+  readonly versionControlled?: boolean
 }
 
 /**
@@ -34,9 +37,24 @@ export function definitionsFromDict(config: object): LoadedConfig {
  * A server that cannot be used stands in the result as `kind: 'invalid'` with its own error (`config_invalid`,
  * `config_untrusted`). Throws `config_invalid` when the text is no JSON or holds no table of servers.
  */
-export function definitionsFromText(text: string, { path, env, expansion }: TextOptions): LoadedConfig {
+export function definitionsFromText(text: string, options: TextOptions): LoadedConfig {
+  const { path, env, expansion, versionControlled = false } = options
   const table = findServers(parseConfigText(text, path), path)
-  return readAll(table, expansion === 'allowed' ? { mode: 'allowed', env } : { mode: 'refused', path })
+  const loaded = readAll(
+    table,
+    expansion === 'allowed' ? { mode: 'allowed', env } : { mode: 'refused', path },
+  )
+  return versionControlled
+    ? { ...loaded, warnings: [...loaded.warnings, ...secretsWarning(table, path)] }
+    : loaded
+}
+
+/** One warning a file, however many secrets. */
+function secretsWarning(table: ServerTable, path: string): Warning[] {
+  const keys = literalSecrets(table)
+  if (keys.length === 0) return []
+  const message = `${path} is in a git working tree and holds secrets as plain text (${keys.join(', ')}). Write "\${VARIABLE}" instead, so that they are not committed.`
+  return [{ type: 'warning', code: 'secret_in_version_control', message }]
 }
 
 /**

@@ -1,5 +1,6 @@
 import { type ChallengeSummary, type DiscoveryAttempt, DiscoveryFailedError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 
 /** The error that says what was asked and what the ways out are. */
 export function discoveryFailure(
@@ -11,9 +12,9 @@ export function discoveryFailure(
       `  ${url} → ${status ?? 'no answer'}${contentType ? ` ${contentType}` : ''} (${outcome})`,
   )
   return new DiscoveryFailedError({
-    message: [`No authorization server was found for ${serverUrl}. Asked:`, ...lines].join('\n'),
+    message: [`No authorization server was found for ${shownUrl(serverUrl)}. Asked:`, ...lines].join('\n'),
     remedy: remedyFor(challenge),
-    server: serverUrl,
+    server: shownUrl(serverUrl),
     attempts,
   })
 }

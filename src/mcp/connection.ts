@@ -91,7 +91,7 @@ export class Connection {
     kind: TransportKind,
     create: (state: TransportState) => SdkTransport | Promise<SdkTransport>,
   ): Promise<void> {
-    const { timeout, name } = this.#definition
+    const { name } = this.#definition
     const { emit, signal, clock } = this.#parts.runtime
     signal?.throwIfAborted()
     const state: TransportState = { now: 'connecting', pending: new Set() }
@@ -106,8 +106,7 @@ export class Connection {
     state.onLost = () => void clock.setTimer(abort, 0)
     signal?.addEventListener('abort', abort, { once: true })
     try {
-      await client.connect(transport, timeout === undefined ? {} : { timeout })
-      signal?.throwIfAborted()
+      await this.#attach(client, transport)
     } catch (error) {
       await client.close().catch(() => {})
       await transport.close().catch(() => {})
@@ -120,6 +119,24 @@ export class Connection {
     this.#transport = transport
     const version = client.getNegotiatedProtocolVersion()
     emit({ type: 'connected', server: name, transport: kind, ...(version && { protocol_version: version }) })
+  }
+
+  /** The SDK's `connect` does not heed an abort everywhere: a program that says nothing is not waited for. */
+  async #attach(client: SdkClient, transport: SdkTransport): Promise<void> {
+    const { signal } = this.#parts.runtime
+    const { timeout } = this.#definition
+    const connecting = client.connect(transport, timeout === undefined ? {} : { timeout })
+    let leave: () => void = () => {}
+    const left = new Promise<never>((_, reject) => {
+      leave = () => reject(signal?.reason)
+      signal?.addEventListener('abort', leave, { once: true })
+    })
+    try {
+      await Promise.race([left, connecting])
+    } finally {
+      signal?.removeEventListener('abort', leave)
+      if (signal?.aborted) connecting.then(() => client.close()).catch(() => {})
+    }
   }
 
   #http(definition: HttpServerDefinition, kind: 'streamable-http' | 'sse') {

@@ -1,7 +1,7 @@
 import { isLatchkeyError, NetworkFailedError } from '../errors/index.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import type { EventListener, Stage } from '../events.ts'
 import type { Clock, Fetch } from '../ports.ts'
-import { shownUrl } from './url-policy.ts'
 
 export interface ExchangeParts {
   readonly fetch: Fetch

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { UrlRefusedError } from '../errors/index.ts'
-import { createUrlPolicy, shownUrl } from './url-policy.ts'
+import { shownUrl } from '../errors/shown-url.ts'
+import { createUrlPolicy } from './url-policy.ts'
 
 const REMOTE = 'https://mcp.example/mcp'
 const LOCAL = 'http://127.0.0.1:3000/mcp'

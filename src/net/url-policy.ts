@@ -1,5 +1,5 @@
 import { UrlRefusedError } from '../errors/index.ts'
-import { quoteServerText } from '../errors/server-text.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 
 /** Decides which URLs may be requested or opened for one configured server. */
 export interface UrlPolicy {
@@ -54,20 +54,6 @@ function namesThisMachine(hostname: string): boolean {
     ['0.0.0.0', '[::]', '[::ffff:0:0]'].includes(host) ||
     /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\]$/.test(host)
   )
-}
-
-/** A URL as events and errors show it: without user info, query and fragment values. */
-export function shownUrl(text: string): string {
-  if (!URL.canParse(text)) return quoteServerText(text, 100)
-  const url = new URL(text)
-  const names = [...new Set(url.searchParams.keys())]
-  // Only http(s) has an origin worth showing.
-  const base = url.protocol.startsWith('http')
-    ? `${url.origin}${url.pathname}`
-    : quoteServerText(url.protocol, 40)
-  return names.length === 0
-    ? base
-    : `${base}?${names.map((name) => `${encodeURIComponent(name)}=…`).join('&')}`
 }
 
 function refused(text: string, purpose: string, why: string): UrlRefusedError {

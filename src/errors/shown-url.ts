@@ -1,0 +1,15 @@
+import { quoteServerText } from './server-text.ts'
+
+/** A URL as events and errors show it: without user info, query and fragment values. */
+export function shownUrl(text: string): string {
+  if (!URL.canParse(text)) return quoteServerText(text, 100)
+  const url = new URL(text)
+  const names = [...new Set(url.searchParams.keys())]
+  // Only http(s) has an origin worth showing.
+  const base = url.protocol.startsWith('http')
+    ? `${url.origin}${url.pathname}`
+    : quoteServerText(url.protocol, 40)
+  return names.length === 0
+    ? base
+    : `${base}?${names.map((name) => `${encodeURIComponent(name)}=…`).join('&')}`
+}
