@@ -143,6 +143,21 @@ describe('one config with every method', () => {
     }
   })
 
+  test('two names for one server: whoever signed in first did it for both', async () => {
+    const [slow, fast] = [servers.registered, config.dcr!]
+    slow.intercept = async () => {
+      await sleep(500)
+      return undefined
+    }
+    const client = bench.client({ first: fast, slow: { url: slow.url, auth: false }, second: fast })
+    const { sessions, errors } = await client.createAllSessions()
+    slow.intercept = undefined
+    expect(Object.keys(sessions)).toEqual(['first', 'second'])
+    expect(errors).toMatchObject({ slow: { code: 'credential_refused' } })
+    expect(bench.told('signed_in')).toMatchObject([{ server: 'first' }])
+    expect(bench.browser.opened).toHaveLength(1)
+  })
+
   test('a session that is open is given again, also to those who ask at the same time', async () => {
     const client = bench.client(config)
     const [first, second] = await Promise.all([client.createSession('dcr'), client.createSession('dcr')])

@@ -69,6 +69,27 @@ describe('with the transports of the official SDK', () => {
   })
 })
 
+test('a request that was refused before somebody signed in is sent again with the new login', async () => {
+  const server = await startProtectedServer(authorizationServer)
+  try {
+    const demo = { name: 'demo', url: server.url }
+    let release = () => {}
+    const held = new Promise<undefined>((resolve) => {
+      release = () => resolve(undefined)
+    })
+    server.intercept = ({ headers, method }) =>
+      method === 'PUT' && !headers.authorization ? held.then(() => undefined) : undefined
+    const answer = bench.latchkey.authorizedFetch(demo)(server.url, { method: 'PUT', body: '{}' })
+    await expect.poll(() => server.requests.length).toBe(1)
+    await bench.login(demo)
+    release()
+    expect((await answer).status).not.toBe(401)
+    expect(server.requests.filter(({ method }) => method === 'PUT').map(({ status }) => status)[0]).toBe(401)
+  } finally {
+    await server.close()
+  }
+})
+
 describe('with plain fetch', () => {
   let server: LoopbackServer
   let fetch: Fetch

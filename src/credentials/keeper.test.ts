@@ -107,8 +107,14 @@ test('a login that is alive is used as it is; without one there is nothing', asy
 test('ten parallel callers share one refresh', async () => {
   await logIn()
   clock.pass(hour)
-  const one = keeper()
+  let locks = 0
+  const lock: CredentialStore['lock'] = (...args) => {
+    locks += 1
+    return store.lock(...args)
+  }
+  const one = keeper({ store: { ...store, lock } })
   const tokens = await Promise.all(Array.from({ length: 10 }, () => one.usable()))
+  expect(locks).toBe(1)
   expect(new Set(tokens.map((each) => each!.access_token)).size).toBe(1)
   expect(server.requests.lines()).toEqual(['POST /token'])
   expect((await newStore().read(tokensKey(identity)))!.record.access_token).toBe(tokens[0]!.access_token)
@@ -218,7 +224,7 @@ test('invalid_client leaves a registration that is newer alone', async () => {
   expect(await keeper().registrations()).toMatchObject([{ client_id: 'registered-since' }])
 })
 
-test.each(['a token', 'invalid_grant'])(
+test.each(['a token', 'invalid_grant', 'invalid_client'])(
   'a login that was stored while the server answered %s is used, not overwritten or deleted',
   async (title) => {
     const tokens = await logIn()
@@ -227,10 +233,11 @@ test.each(['a token', 'invalid_grant'])(
     const newer = { ...tokens, access_token: 'of-a-new-sign-in', obtained_at: now, expires_at: now + 3600 }
     answerTokens(async (standard) => {
       await store.write(tokensKey(identity), encodeRecord(tokensKey(identity), newer))
-      return title === 'a token' ? standard : tokenError('invalid_grant', 'reused')
+      return title === 'a token' ? standard : tokenError(title, 'reused')
     })
     expect((await keeper().usable())!.access_token).toBe('of-a-new-sign-in')
     expect(await keeper().read()).toEqual(newer)
+    expect(await keeper().registrations()).toHaveLength(1)
   },
 )
 
