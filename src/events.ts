@@ -70,7 +70,7 @@ export interface ClientSelected extends OfServer {
   redirect_uri: string
 }
 /** Where the client identity came from. */
-export type ClientKind = 'pre-registered' | 'dynamic'
+export type ClientKind = 'pre-registered' | 'metadata-document' | 'dynamic'
 
 export interface RedirectListening extends OfServer {
   type: 'redirect_listening'

@@ -1,6 +1,4 @@
 import type { ServerLogin } from '../credentials/server-login.ts'
-import { InsufficientScopeError } from '../errors/index.ts'
-import { quoteServerText } from '../errors/server-text.ts'
 import type { EventListener } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { challengeOf } from '../oauth/challenge.ts'
@@ -36,7 +34,7 @@ export function createOAuthSend(login: ServerLogin, fetch: Fetch, emit: EventLis
       await response.body?.cancel()
       throw loginRequired(response, login, emit)
     }
-    if (response.status === 403) await throwIfScopeIsMissing(response, login)
+    if (response.status === 403) await throwIfScopeIsMissing(response, login, emit)
     return response
   }
 }
@@ -56,14 +54,16 @@ function loginRequired(response: Response, login: ServerLogin, emit: EventListen
 }
 
 /** A refresh cannot widen a scope (RFC 6749 §6), so nothing can be done without the person. */
-async function throwIfScopeIsMissing(response: Response, { server }: ServerLogin): Promise<void> {
+async function throwIfScopeIsMissing(
+  response: Response,
+  login: ServerLogin,
+  emit: EventListener,
+): Promise<void> {
   const challenge = challengeOf(response)
   if (challenge.error !== 'insufficient_scope') return
   await response.body?.cancel()
-  throw new InsufficientScopeError({
-    message: `${server.name} wants more scope than this login has${challenge.scope ? `: ${quoteServerText(challenge.scope)}` : ''}.`,
-    remedy: 'Add the scope to `auth.scope` and sign in again with `latchkey login`.',
-    server: server.name,
-    scope: challenge.scope,
-  })
+  const { scheme, ...said } = challenge
+  const server = login.server.name
+  emit({ type: 'challenge_received', server, status: response.status, ...(scheme && { scheme }), ...said })
+  throw login.lacksScope(challenge)
 }

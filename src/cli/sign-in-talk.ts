@@ -83,12 +83,12 @@ function announcement(event: AuthorizationStarted): string[] {
         ? []
         : [['for', cleanServerText(resource, 1000)] as const]),
       ['scope', scope === undefined ? 'whatever the server gives' : cleanServerText(scope, 1000)],
-      ...(client_kind === 'pre-registered'
-        ? ([
+      ...(client_kind === 'dynamic'
+        ? []
+        : ([
             ['callback', redirect_uri],
-            ['', '(the client must be registered with exactly this redirect URI)'],
-          ] as const)
-        : []),
+            ['', `(the ${CLIENT[client_kind]} with exactly this redirect URI)`],
+          ] as const)),
     ]),
     '',
     authorization_url,
@@ -96,10 +96,15 @@ function announcement(event: AuthorizationStarted): string[] {
   ]
 }
 
+const CLIENT = {
+  'pre-registered': 'client must be registered',
+  'metadata-document': "client's metadata document must be published",
+}
+
 function reminder({ elapsed, redirect_uri, client_kind }: AuthorizationWaiting): string[] {
-  if (client_kind === 'pre-registered') {
+  if (client_kind !== 'dynamic') {
     return [
-      `No answer for ${elapsed} s. If the browser shows an error about the redirect URI, register exactly this one:`,
+      `No answer for ${elapsed} s. If the browser shows an error about the redirect URI, ${client_kind === 'pre-registered' ? 'register' : 'publish'} exactly this one:`,
       `  ${redirect_uri}`,
     ]
   }

@@ -38,8 +38,9 @@ function methodOf({ method, client_kind, client_id, state }: LoginStatus): strin
   switch (method) {
     case 'oauth':
       if (state === 'signed_out') return 'OAuth'
-      return client_kind === 'dynamic'
-        ? 'OAuth, client registered automatically'
+      if (client_kind === 'dynamic') return 'OAuth, client registered automatically'
+      return client_kind === 'metadata-document'
+        ? `OAuth, client described at ${client_id}`
         : `OAuth, pre-registered client ${client_id}`
     case 'bearer':
       return 'bearer token from the configuration'

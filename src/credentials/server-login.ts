@@ -2,10 +2,12 @@ import type { HttpServerDefinition, OAuthSettings } from '../definitions.ts'
 import {
   type ChallengeSummary,
   CredentialRefusedError,
+  InsufficientScopeError,
   isLatchkeyError,
   SignInCancelledError,
   UnsupportedError,
 } from '../errors/index.ts'
+import { quoteServerText } from '../errors/server-text.ts'
 import type { FlowContext } from '../flow/context.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { signIn } from '../flow/sign-in.ts'
@@ -14,6 +16,7 @@ import { type Identity, identityString } from './identity.ts'
 import { Keeper } from './keeper.ts'
 import { loginRequired } from './login-command.ts'
 import type { Runtime } from './runtime.ts'
+import { StepUpLimit } from './step-up-limit.ts'
 
 /** A server of the OAuth method. */
 export type OAuthServer = Pick<HttpServerDefinition, 'name' | 'url' | 'headers'> & {
@@ -37,6 +40,7 @@ export class ServerLogin {
   readonly server: OAuthServer
   readonly identity: Identity
   readonly keeper: Keeper
+  readonly stepUps = new StepUpLimit()
   readonly #runtime: Runtime
   readonly #context: FlowContext
 
@@ -69,6 +73,18 @@ export class ServerLogin {
     const { name, url } = this.server
     const clientId = name === url ? configuredClientId : null
     return loginRequired(name, { account, clientId, challenge, ...(why && { why }) })
+  }
+
+  /** The error for a request that needs more scope than the login has (RFC 6750 §3.1). */
+  lacksScope(challenge: ChallengeSummary): InsufficientScopeError {
+    const { name } = this.server
+    return new InsufficientScopeError({
+      message: `${name} wants more scope than this login has${challenge.scope ? `: ${quoteServerText(challenge.scope)}` : ''}.`,
+      remedy:
+        'Add the scope to `auth.scope` (or `--scope`) beside what is there, and sign in again with `latchkey login`.',
+      server: name,
+      challenge,
+    })
   }
 
   /** The error for a token that was issued a moment ago and is refused: asking the person again would not help. */

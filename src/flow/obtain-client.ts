@@ -34,14 +34,18 @@ export interface ClientRequest {
 }
 
 /**
- * The client to sign in with: pre-registered, else stored, else registered now (RFC 7591).
+ * The client to sign in with: pre-registered, else described by a Client ID Metadata Document where the server reads
+ * them, else stored, else registered now (RFC 7591).
  * A configured client never calls the registration endpoint.
  *
  * @throws `registration_unavailable`, `registration_refused`, `network_failed`
  */
 export async function obtainClient(request: ClientRequest, context: FlowContext): Promise<ObtainedClient> {
   const obtained =
-    configuredClient(request) ?? storedClient(request, context) ?? (await registerClient(request, context))
+    configuredClient(request) ??
+    documentedClient(request) ??
+    storedClient(request, context) ??
+    (await registerClient(request, context))
   context.emit({
     type: 'client_selected',
     server: context.server,
@@ -65,6 +69,17 @@ export function configuredClient({
   return {
     kind: 'pre-registered',
     client: { client_id, ...(hasSecret && { client_secret }), token_endpoint_auth_method: method },
+  }
+}
+
+/** The URL of the document is the client's id, at every authorization server that reads such documents (SEP-991). */
+function documentedClient({ settings, discovery: { metadata } }: ClientRequest): ObtainedClient | undefined {
+  const { client_metadata_url } = settings
+  if (client_metadata_url === undefined || metadata.client_id_metadata_document_supported !== true)
+    return undefined
+  return {
+    kind: 'metadata-document',
+    client: { client_id: client_metadata_url, token_endpoint_auth_method: 'none' },
   }
 }
 

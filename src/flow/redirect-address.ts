@@ -7,8 +7,8 @@ const CALLBACK_PATH = '/callback'
 const NEXT_PORTS = Array.from({ length: 19 }, (_, index) => 8081 + index)
 
 /**
- * Where the authorization response is to arrive. A client whose redirect URI is registered somewhere by hand, or
- * whose port the user set, gets exactly that; a dynamic one prefers the ports it is registered with already.
+ * Where the authorization response is to arrive. A client whose redirect URI is registered or published somewhere by
+ * hand, or whose port the user set, gets exactly that; a dynamic one prefers the ports it is registered with already.
  */
 export function redirectAddress(settings: OAuthSettings, registeredUris: readonly string[]): RedirectAddress {
   if (settings.redirect_uri !== undefined) {
@@ -21,8 +21,8 @@ export function redirectAddress(settings: OAuthSettings, registeredUris: readonl
     }
   }
   const address = { host: 'localhost', path: CALLBACK_PATH } as const
-  const pinned = settings.callback_port
-  if (pinned !== undefined || settings.client_id !== undefined) {
+  const { callback_port: pinned, client_id, client_metadata_url } = settings
+  if (pinned !== undefined || client_id !== undefined || client_metadata_url !== undefined) {
     return { ...address, port: pinned ?? DEFAULT_CALLBACK_PORT, alternatives: [] }
   }
   const registered = registeredUris

@@ -135,16 +135,16 @@ export class McpClient {
         : undefined
     const connection = new Connection(definition, { sdk, platform, runtime, login })
     const client = createSdkClient(sdk, { name: runtime.clientName, version }, this.#parts)
-    await signedIn(
-      login,
-      () => connection.open(client),
-      async (its, wish) => {
+    await signedIn(login, {
+      operation: 'connect',
+      perform: () => connection.open(client),
+      signIn: async (its, wish) => {
         await turn.wait()
         const asked = its.signIn(wish)
         turn.pass()
         await asked
       },
-    )
+    })
     const { timeout } = definition
     const onClose = () => {
       if (this.#sessions.get(name) === session) this.#sessions.delete(name)

@@ -28,6 +28,13 @@ export interface SessionParts {
   readonly abort: AbortController
 }
 
+export interface RunOptions {
+  /** Gives up waiting for the person. */
+  readonly signal?: AbortSignal | undefined
+  /** What is done: a step-up that did not help is remembered by it. @default 'run' */
+  readonly operation?: string
+}
+
 /**
  * An open session with one server. A call that meets a 401 which only a person can cure signs in, outside of any
  * request and its time limit, and is then made again; a session or event stream that the server dropped is replaced.
@@ -65,23 +72,28 @@ export class Session {
     args: Record<string, unknown> = {},
     options?: CallToolRequestOptions,
   ): Promise<CallToolResult> {
-    return this.#call(options, (client, limits) => client.callTool({ name, arguments: args }, limits))
+    const operation = `tools/call ${name}`
+    return this.#call(operation, options, (client, limits) =>
+      client.callTool({ name, arguments: args }, limits),
+    )
   }
 
   listTools(options?: RequestOptions): Promise<ListToolsResult> {
-    return this.#call(options, (client, limits) => client.listTools(undefined, limits))
+    return this.#call('tools/list', options, (client, limits) => client.listTools(undefined, limits))
   }
 
   listResources(options?: RequestOptions): Promise<ListResourcesResult> {
-    return this.#call(options, (client, limits) => client.listResources(undefined, limits))
+    return this.#call('resources/list', options, (client, limits) => client.listResources(undefined, limits))
   }
 
   readResource(uri: string, options?: RequestOptions): Promise<ReadResourceResult> {
-    return this.#call(options, (client, limits) => client.readResource({ uri }, limits))
+    return this.#call(`resources/read ${uri}`, options, (client, limits) =>
+      client.readResource({ uri }, limits),
+    )
   }
 
   listPrompts(options?: RequestOptions): Promise<ListPromptsResult> {
-    return this.#call(options, (client, limits) => client.listPrompts(undefined, limits))
+    return this.#call('prompts/list', options, (client, limits) => client.listPrompts(undefined, limits))
   }
 
   getPrompt(
@@ -89,18 +101,21 @@ export class Session {
     args: Record<string, string> = {},
     options?: RequestOptions,
   ): Promise<GetPromptResult> {
-    return this.#call(options, (client, limits) => client.getPrompt({ name, arguments: args }, limits))
+    return this.#call(`prompts/get ${name}`, options, (client, limits) =>
+      client.getPrompt({ name, arguments: args }, limits),
+    )
   }
 
   /**
-   * Does anything with the SDK client; where it meets a 401 that needs a person, signs in and does it again, once.
-   * `signal` gives up waiting for the person.
+   * Does anything with the SDK client; where it meets a 401 or missing scope that needs a person, signs in and does it
+   * again.
    *
-   * @throws `login_required`, `sign_in_cancelled`, every code of a sign-in; `connect_failed` when the session is closed
+   * @throws `login_required`, `insufficient_scope`, `sign_in_cancelled`, every code of a sign-in; `connect_failed`
+   *   when the session is closed
    */
   async run<T>(
     act: (client: SdkClient) => Promise<T>,
-    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+    { signal, operation = 'run' }: RunOptions = {},
   ): Promise<T> {
     const once = async () => {
       await this.#ensureOpen()
@@ -114,7 +129,11 @@ export class Session {
       await this.#ensureOpen()
       return act(this.client)
     }
-    return signedIn(this.#parts.login, once, (login, wish) => login.signIn({ ...wish, signal }))
+    return signedIn(this.#parts.login, {
+      operation,
+      perform: once,
+      signIn: (login, wish) => login.signIn({ ...wish, signal }),
+    })
   }
 
   async close(): Promise<void> {
@@ -125,23 +144,24 @@ export class Session {
   }
 
   #call<T, Options extends RequestOptions>(
+    operation: string,
     options: Options | undefined,
     act: (client: SdkClient, limits: Options | { timeout?: number }) => Promise<T>,
   ): Promise<T> {
     const { timeout } = this.#parts
     const limits = { ...(timeout !== undefined && { timeout }), ...options }
-    return this.run((client) => act(client, limits), { signal: options?.signal })
+    return this.run((client) => act(client, limits), { signal: options?.signal, operation })
   }
 
   /** Replaces a lost connection, once for all who call, with the same client and its handlers. */
   async #ensureOpen(): Promise<void> {
     const { connection, login } = this.#parts
     if (connection.isLost) {
-      this.#reopening ??= signedIn(
-        login,
-        () => connection.open(this.client),
-        (its, wish) => its.signIn(wish),
-      ).finally(() => {
+      this.#reopening ??= signedIn(login, {
+        operation: 'connect',
+        perform: () => connection.open(this.client),
+        signIn: (its, wish) => its.signIn(wish),
+      }).finally(() => {
         this.#reopening = undefined
       })
     }

@@ -1,30 +1,57 @@
 import type { ServerLogin, SignInWish } from '../credentials/server-login.ts'
-import { LoginRequiredError } from '../errors/index.ts'
+import { InsufficientScopeError, LoginRequiredError } from '../errors/index.ts'
 import { findLatchkeyError } from './connect-failure.ts'
 
+export interface Act<T> {
+  /** What is done, for the memory of refused step-ups: `tools/call search_issues`. */
+  readonly operation: string
+  readonly perform: () => Promise<T>
+  readonly signIn: (login: ServerLogin, wish: SignInWish) => Promise<void>
+}
+
 /**
- * Does something that may meet a 401 which only a person can cure: signs in, outside of any request and its time
- * limit, and does it once more.
+ * Does something that may meet a 401 or a 403 which only a person can cure: signs in, outside of any request and its
+ * time limit, and does it again. One sign-in for a 401; for missing scope a bounded number, each adding to what was
+ * asked for before (MCP authorization, Step-Up Authorization Flow).
  *
- * @throws what the act throws; every code of a sign-in; `credential_refused` for a fresh token that is refused as well
+ * @throws what the act throws; every code of a sign-in; `credential_refused` for a fresh token that is refused as
+ *   well; `insufficient_scope` when asking again is not possible or did not help
  */
 export async function signedIn<T>(
   login: ServerLogin | undefined,
-  act: () => Promise<T>,
-  signIn: (login: ServerLogin, wish: SignInWish) => Promise<void>,
+  { operation, perform, signIn }: Act<T>,
 ): Promise<T> {
-  if (!login) return act()
-  const since = login.signIns
-  try {
-    return await act()
-  } catch (error) {
-    const required = findLatchkeyError(error)
-    if (!(required instanceof LoginRequiredError)) throw error
-    await signIn(login, { challenge: required.challenge, since })
+  if (!login) return perform()
+  for (let signInsAfter401 = 0; ; ) {
+    const since = login.signIns
+    try {
+      const result = await perform()
+      login.stepUps.succeeded(operation)
+      return result
+    } catch (error) {
+      const known = findLatchkeyError(error)
+      if (known instanceof LoginRequiredError) {
+        if (signInsAfter401 > 0) throw login.refused(error)
+        signInsAfter401 += 1
+        await signIn(login, { challenge: known.challenge, since })
+      } else if (known instanceof InsufficientScopeError && login.stepUps.allows(operation)) {
+        login.stepUps.count(operation)
+        await stepUp(known, (challenge) => signIn(login, { challenge, since }))
+      } else {
+        throw error
+      }
+    }
   }
+}
+
+/** Where nobody may be asked, the missing scope is the news, not the missing person. */
+async function stepUp(
+  missing: InsufficientScopeError,
+  signIn: (challenge: InsufficientScopeError['challenge']) => Promise<void>,
+): Promise<void> {
   try {
-    return await act()
+    await signIn(missing.challenge)
   } catch (error) {
-    throw findLatchkeyError(error) instanceof LoginRequiredError ? login.refused(error) : error
+    throw error instanceof LoginRequiredError ? missing : error
   }
 }

@@ -1,0 +1,48 @@
+import { afterEach, expect, test } from 'vitest'
+import { parameters } from './fixtures/request-log.ts'
+import {
+  type ScriptedAuthorizationServer,
+  startScriptedAuthorizationServer,
+} from './fixtures/scripted-authorization-server.ts'
+import { freePort, openWorkbench, type Workbench } from './fixtures/workbench.ts'
+
+const DOCUMENT = 'https://app.example.com/oauth/client.json'
+
+const opened: { close(): Promise<void> }[] = []
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((each) => each.close()))
+})
+
+async function scene(
+  supported: boolean,
+): Promise<{ server: ScriptedAuthorizationServer; bench: Workbench; auth: object }> {
+  const callback_port = await freePort()
+  const redirect_uris = [`http://localhost:${callback_port}/callback`]
+  const server = await startScriptedAuthorizationServer({
+    mcp: {},
+    clients: [{ client_id: DOCUMENT, redirect_uris }],
+  })
+  server.scripts.metadata = (_request, answer) => ({
+    ...answer,
+    body: { ...(answer.body as object), client_id_metadata_document_supported: supported },
+  })
+  const bench = await openWorkbench()
+  opened.push(server, bench)
+  return { server, bench, auth: { client_metadata_url: DOCUMENT, callback_port } }
+}
+
+test('the URL of the document is the client id, and nothing is registered', async () => {
+  const { server, bench, auth } = await scene(true)
+  const status = await bench.login({ url: server.url!, auth })
+  expect(status).toMatchObject({ state: 'signed_in', client_kind: 'metadata-document', client_id: DOCUMENT })
+  expect(server.requests.to('/register')).toEqual([])
+  const [token] = server.requests.to('/token').map(parameters)
+  expect(token).toMatchObject({ client_id: DOCUMENT })
+  expect(token).not.toHaveProperty('client_secret')
+})
+
+test('a server that does not read such documents registers the client instead', async () => {
+  const { server, bench, auth } = await scene(false)
+  expect(await bench.login({ url: server.url!, auth })).toMatchObject({ client_kind: 'dynamic' })
+  expect(server.requests.to('/register')).toHaveLength(1)
+})

@@ -1,0 +1,84 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
+import type { OAuthProtection } from './fixtures/mcp-protection.ts'
+import type { McpServerFixture } from './fixtures/mcp-server.ts'
+import { startProtectedServer } from './fixtures/protected-server.ts'
+import { failureOf, openWorkbench, type Workbench } from './fixtures/workbench.ts'
+
+const opened: { close(): Promise<void> }[] = []
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((each) => each.close()))
+})
+
+const tool = (name: string) => ({ name, call: () => `${name} done` })
+const TOOLS = ['read', 'write', 'admin'].map(tool)
+const TOOL_SCOPES = { read: 'mcp:read', write: 'mcp:write', admin: 'mcp:admin' }
+
+interface Scene {
+  authorizationServer: AuthorizationServer
+  server: McpServerFixture
+  bench: Workbench
+}
+
+async function scene(protection: Partial<OAuthProtection> = {}): Promise<Scene> {
+  const scopes = ['mcp:read', 'mcp:write', 'mcp:admin']
+  const authorizationServer = await startAuthorizationServer({ scopes, offlineAccess: false })
+  const server = await startProtectedServer(authorizationServer, {
+    tools: TOOLS,
+    protection: { challengeScope: 'mcp:read', toolScopes: TOOL_SCOPES, ...protection },
+  })
+  const bench = await openWorkbench()
+  opened.push(authorizationServer, server, bench)
+  return { authorizationServer, server, bench }
+}
+
+/** The scopes that the person was asked for, one entry a sign-in. */
+const asked = ({ bench }: Scene) => bench.told('authorization_started').map(({ scope }) => scope)
+const refreshes = ({ authorizationServer }: Scene) =>
+  authorizationServer.requests.to('/token').filter(({ body }) => body.includes('grant_type=refresh_token'))
+
+describe('403 insufficient_scope', () => {
+  test('asks once for each new scope, keeps what was asked for before, and never tries a refresh', async () => {
+    const all = await scene()
+    const session = await all.bench.client({ demo: { url: all.server.url } }).createSession('demo')
+    for (const name of ['read', 'write', 'admin', 'write', 'read']) {
+      expect((await session.callTool(name)).content).toEqual([{ type: 'text', text: `${name} done` }])
+    }
+    expect(asked(all)).toEqual(['mcp:read', 'mcp:read mcp:write', 'mcp:read mcp:write mcp:admin'])
+    expect(refreshes(all)).toEqual([])
+    // Each call reached its tool once: what was refused never got there.
+    expect(all.server.toolCalls.map(({ name }) => name)).toEqual(['read', 'write', 'admin', 'write', 'read'])
+  })
+
+  test('gives up a server that always answers 403, and remembers the operation', async () => {
+    const all = await scene()
+    all.server.intercept = ({ body }) =>
+      body.includes('"tools/call"')
+        ? {
+            status: 403,
+            headers: { 'www-authenticate': 'Bearer error="insufficient_scope", scope="mcp:write"' },
+          }
+        : undefined
+    const session = await all.bench.client({ demo: { url: all.server.url } }).createSession('demo')
+    expect(await failureOf(session.callTool('write'))).toMatchObject({
+      code: 'insufficient_scope',
+      scope: 'mcp:write',
+    })
+    expect(asked(all)).toHaveLength(3)
+    expect(await failureOf(session.callTool('write'))).toMatchObject({ code: 'insufficient_scope' })
+    expect(asked(all)).toHaveLength(3)
+  })
+
+  test('is a typed error at once where nobody may be asked', async () => {
+    const all = await scene()
+    await all.bench.login({ name: 'demo', url: all.server.url })
+    const options = { interactive: 'never' } as const
+    const session = await all.bench.client({ demo: { url: all.server.url } }, options).createSession('demo')
+    expect(await failureOf(session.callTool('write'))).toMatchObject({
+      code: 'insufficient_scope',
+      scope: 'mcp:write',
+      remedy: expect.stringContaining('auth.scope'),
+    })
+    expect(asked(all)).toHaveLength(1)
+  })
+})
