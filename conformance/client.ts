@@ -1,0 +1,88 @@
+/**
+ * The client under test of the official conformance suite: the public API and nothing else. The suite starts it once a
+ * scenario with the server's URL as the last argument, and judges what arrives at its servers.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isLatchkeyError, MCPClient, type Session } from '../src/node.ts'
+
+interface ToolCall {
+  name: string
+  arguments: Record<string, unknown>
+}
+
+const url = process.argv.at(-1)!
+const scenario = process.env.MCP_CONFORMANCE_SCENARIO ?? ''
+const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}') as {
+  client_id?: string
+  client_secret?: string
+  toolCalls?: ToolCall[]
+}
+
+/** Exactly this URL stands for the client where the authorization server reads such documents. */
+const DOCUMENT = 'https://conformance-test.local/client-metadata.json'
+
+const client = new MCPClient(
+  { mcpServers: { server: { url, auth: auth() } } },
+  {
+    store: 'memory',
+    // Nobody opens a browser: the answer of the authorization endpoint leads to our own listener by itself.
+    openUrl: async (start) => void (await fetch(start).then((page) => page.text())),
+    clientCapabilities: { elicitation: { form: { applyDefaults: true } } },
+    onElicitation: () => ({ action: 'accept', content: {} }),
+    debug: true,
+  },
+)
+
+try {
+  const session = await client.createSession('server')
+  await work(session)
+} finally {
+  await client.closeAllSessions()
+}
+
+/** What a host does with a new server: looks at its tools and uses them. */
+async function work(session: Session): Promise<void> {
+  const { tools } = await session.listTools()
+  const calls =
+    context.toolCalls ?? tools.map(({ name, inputSchema }) => ({ name, arguments: example(inputSchema) }))
+  for (const call of calls) await use(session, call)
+  // The authorization server changes after the first authorized call, so there has to be a second one.
+  if (scenario === 'auth/authorization-server-migration') await use(session, calls[0]!)
+  if (scenario === 'sse-retry') await sleep(1_000)
+}
+
+/** A host shows what a tool does wrong and goes on; what latchkey refuses is the end. */
+async function use(session: Session, { name, arguments: args }: ToolCall): Promise<void> {
+  try {
+    await session.callTool(name, args)
+  } catch (error) {
+    if (isLatchkeyError(error)) throw error
+    console.error(`${name}: ${error}`)
+  }
+}
+
+/** Several scenarios run side by side on one machine: each takes a port of its own where the redirect URI is fixed. */
+function auth() {
+  const callback_port = 20_000 + (process.pid % 30_000)
+  const { client_id, client_secret } = context
+  if (client_id === undefined || client_secret === undefined)
+    return { client_metadata_url: DOCUMENT, callback_port }
+  return { client_id, client_secret, callback_port }
+}
+
+/** Arguments that a schema accepts: a small value for each required property. */
+function example(schema: { required?: unknown; properties?: unknown }): Record<string, unknown> {
+  const properties = (schema.properties ?? {}) as Record<string, { type?: string; default?: unknown }>
+  const required = (schema.required ?? []) as string[]
+  const values: Record<string, unknown> = {
+    string: 'text',
+    number: 2,
+    integer: 2,
+    boolean: true,
+    array: [],
+    object: {},
+  }
+  return Object.fromEntries(
+    required.map((name) => [name, properties[name]?.default ?? values[properties[name]?.type ?? 'string']]),
+  )
+}
