@@ -1,4 +1,5 @@
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
+import { isTokenText } from '../oauth/token-request.ts'
 import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
 
 /**
@@ -57,7 +58,10 @@ export function encodeRecord(key: CredentialKey, value: TokenSet | ClientRegistr
 /** `undefined` when the record is not a whole login. */
 export function decodeTokenSet(record: JsonObject): TokenSet | undefined {
   const tokens = decode<TokenSet>(record, TOKEN_SET)
-  return tokens && isOneOf(tokens.token_type, ['bearer', 'dpop']) && hasKnownMethod(tokens)
+  return tokens &&
+    isTokenText(tokens.access_token) &&
+    isOneOf(tokens.token_type, ['bearer', 'dpop']) &&
+    hasKnownMethod(tokens)
     ? tokens
     : undefined
 }

@@ -25,8 +25,10 @@ export interface SignInRequest {
   readonly force?: boolean
 }
 
-export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 'timeout'> {
+export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 'timeout' | 'turn'> {
   readonly receiver: RedirectReceiver
+  /** Stores the outcome: the browser says "done" only afterwards. */
+  readonly save: (result: SignInResult) => Promise<void>
 }
 
 /** What a sign-in brought: all of it is to be stored. */
@@ -86,24 +88,7 @@ async function signInAt(
     },
     context,
   )
-  const { scope: requested, token } = await authorize(
-    discovery,
-    client,
-    scope,
-    request,
-    { ...parts, listener },
-    context,
-  )
-  const tokens = tokenSet(discovery, client, listener.redirectUri, requested, token, context)
-  context.emit({
-    type: 'token_received',
-    server: context.server,
-    grant: 'authorization_code',
-    ...(tokens.scope && { scope: tokens.scope }),
-    ...(tokens.expires_at && { expires_at: tokens.expires_at * 1000 }),
-    refreshable: tokens.refresh_token !== undefined,
-  })
-  return { tokens, registration: client.registration }
+  return authorize(discovery, client, scope, request, { ...parts, listener }, context)
 }
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
@@ -112,20 +97,27 @@ async function authorize(
   client: ObtainedClient,
   scope: string | undefined,
   { settings, force }: SignInRequest,
-  parts: AuthorizationCodeParts,
+  parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
-): Promise<{ scope: string | undefined; token: TokenAnswer }> {
+): Promise<SignInResult> {
+  const { redirectUri } = parts.listener
+  const ask = (requested: string | undefined, prompt: string | undefined) => {
+    const complete = async (token: TokenAnswer) => {
+      const tokens = tokenSet(discovery, client, redirectUri, requested, token, context)
+      const result = { tokens, registration: client.registration }
+      await parts.save(result)
+      return result
+    }
+    return authorizationCode({ discovery, client, scope: requested, prompt }, parts, complete, context)
+  }
   const offline = scope?.split(' ').includes('offline_access') ?? false
-  const prompt = promptFor(force, offline)
   try {
-    return { scope, token: await authorizationCode({ discovery, client, scope, prompt }, parts, context) }
+    return await ask(scope, promptFor(force, offline))
   } catch (error) {
     const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
     if (!added || !(error instanceof AuthorizationRefusedError) || error.error !== 'invalid_scope')
       throw error
-    const narrower = withoutOfflineAccess(scope)
-    const again = { discovery, client, scope: narrower, prompt: promptFor(force, false) }
-    return { scope: narrower, token: await authorizationCode(again, parts, context) }
+    return ask(withoutOfflineAccess(scope), promptFor(force, false))
   }
 }
 
