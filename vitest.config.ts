@@ -7,5 +7,6 @@ export default defineConfig({
     // Real servers, processes and browsers on a small machine.
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
   },
 })

@@ -23,7 +23,7 @@ export interface LatchkeyOptions extends SessionOptions {
   readonly fetch?: Fetch
   /** Hears everything that happens; no event holds a secret but `authorization_url`, which is for the person. */
   readonly onEvent?: EventListener
-  /** Cancels whatever is under way. */
+  /** Ends whatever this client does: sign-ins, requests, and open sessions. */
   readonly signal?: AbortSignal
   /** Writes every step to stderr. @default `LATCHKEY_DEBUG=1` */
   readonly debug?: boolean
@@ -111,15 +111,22 @@ const OPTIONS: Readonly<Record<keyof LatchkeyOptions, true>> = {
 /** One listener of a program must not keep the others, or the work, from going on. */
 function tellAll(listeners: readonly (EventListener | undefined)[], clock: Clock): EventListener {
   const present = listeners.filter((listener) => listener !== undefined)
+  let isReported = false
+  // Thrown where uncaught errors go, as an event emitter would, but once, and not before a token in hand is stored.
+  const report = (error: unknown) => {
+    if (isReported) return
+    isReported = true
+    clock.setTimer(() => {
+      throw error
+    }, 1_000)
+  }
   return (event) => {
     for (const listener of present) {
       try {
-        listener(event)
+        const outcome: unknown = listener(event)
+        if (outcome instanceof Promise) outcome.catch(report)
       } catch (error) {
-        // Thrown where uncaught errors go, as an event emitter would, but not before a token in hand is stored.
-        clock.setTimer(() => {
-          throw error
-        }, 1_000)
+        report(error)
       }
     }
   }

@@ -8,7 +8,10 @@ import { createFileStore } from '../src/node/file-store.ts'
 import { nodePlatform } from '../src/node-platform.ts'
 import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
 import { chromiumIsInstalled, launchChromium } from './fixtures/chromium.ts'
+import { createConsentBrowser } from './fixtures/consent-browser.mjs'
 import { type McpServerFixture, startMcpServer } from './fixtures/mcp-server.ts'
+import { startProtectedServer } from './fixtures/protected-server.ts'
+import { freePort } from './fixtures/workbench.ts'
 import { requires } from './requires.ts'
 
 requires('chromium', chromiumIsInstalled)('a person with a real browser', () => {
@@ -75,5 +78,32 @@ requires('chromium', chromiumIsInstalled)('a person with a real browser', () => 
     await page.getByRole('heading', { name: 'Sign-in cancelled' }).waitFor()
     expect(await outcome).toMatchObject({ code: 'authorization_refused', error: 'access_denied' })
     expect(await latchkey.status({ url: server.url })).toMatchObject({ state: 'signed_out' })
+  })
+
+  test('who comes back too late is told so, while another sign-in keeps the port', async () => {
+    const port = await freePort()
+    const clients = [{ client_id: 'app', redirect_uris: [`http://localhost:${port}/callback`] }]
+    const other = await startAuthorizationServer({ clients })
+    const own = await startAuthorizationServer({ clients })
+    const servers = await Promise.all([own, other].map((each) => startProtectedServer(each)))
+    const auth = { client_id: 'app', callback_port: port }
+    const starts: string[] = []
+    const options = { openUrl: (url: string) => void starts.push(url), callbackTimeout: 1_500 }
+    const late = latchkey.login({ name: 'late', url: servers[0]!.url, auth }, options).catch((error) => error)
+    await expect.poll(() => starts).toHaveLength(1)
+    await page.goto(starts[0]!)
+    await page.getByLabel('User name').fill('carol')
+    await page.getByLabel('Password').fill('any')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    const next = latchkey
+      .login({ name: 'next', url: servers[1]!.url, auth }, { ...options, callbackTimeout: 10_000 })
+      .catch((error) => error)
+    expect(await late).toMatchObject({ code: 'sign_in_timed_out' })
+    await expect.poll(() => starts, { timeout: 10_000 }).toHaveLength(2)
+    await page.getByRole('button', { name: 'Allow' }).click()
+    await page.getByRole('heading', { name: 'This sign-in has expired' }).waitFor()
+    await createConsentBrowser().open(starts[1]!)
+    expect(await next).toMatchObject({ state: 'signed_in' })
+    await Promise.all([...servers, own, other].map((each) => each.close()))
   })
 })

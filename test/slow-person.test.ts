@@ -49,13 +49,13 @@ test.concurrent.each(servers)(
 
 test.concurrent('the limit of the config holds for tool calls; one of the call goes before it', async () => {
   const authorizationServer = await startAuthorizationServer()
-  const slow = { name: 'slow', call: async () => sleep(400).then(() => 'done') }
+  const slow = { name: 'slow', call: async () => sleep(3_000).then(() => 'done') }
   const server = await startProtectedServer(authorizationServer, { tools: [slow] })
   const bench = await openWorkbench()
   try {
-    const session = await bench.client({ demo: { url: server.url, timeout: 200 } }).createSession('demo')
+    const session = await bench.client({ demo: { url: server.url, timeout: 1_500 } }).createSession('demo')
     expect(await failureOf(session.callTool('slow'))).toMatchObject({ code: 'REQUEST_TIMEOUT' })
-    const { content } = await session.callTool('slow', {}, { timeout: 5_000 })
+    const { content } = await session.callTool('slow', {}, { timeout: 15_000 })
     expect(content).toEqual([{ type: 'text', text: 'done' }])
   } finally {
     await bench.close()

@@ -1,5 +1,5 @@
-import type { HttpServerDefinition } from '../definitions.ts'
-import { CredentialRefusedError } from '../errors/index.ts'
+import type { HttpServerDefinition, RequestSigner } from '../definitions.ts'
+import { ConfigInvalidError, CredentialRefusedError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import { parseChallenges } from '../oauth/challenge.ts'
 import type { Fetch } from '../ports.ts'
@@ -17,7 +17,7 @@ export function createStaticSend(definition: HttpServerDefinition, fetch: Fetch)
   }
 }
 
-function attachStatic({ auth }: HttpServerDefinition): Attach {
+function attachStatic({ name, auth }: HttpServerDefinition): Attach {
   switch (auth.method) {
     case 'bearer':
       return async (request) => {
@@ -25,10 +25,29 @@ function attachStatic({ auth }: HttpServerDefinition): Attach {
         return request
       }
     case 'custom':
-      return async ({ url, headers, init }) => auth.sign(new Request(url, { ...init, headers }))
+      return ({ url, headers, init }) => signedBy(auth.sign, new Request(url, { ...init, headers }), name)
     default:
       return async (request) => request
   }
+}
+
+/** The program's own code: what goes wrong in it must not look like a fault of the server. */
+async function signedBy(sign: RequestSigner, request: Request, server: string): Promise<Request> {
+  const problem = (what: string, cause?: unknown) =>
+    new ConfigInvalidError({
+      message: `The custom authentication of ${server} ${what}.`,
+      remedy: 'It is the function under `auth`: it gets a Request and has to return the Request to send.',
+      key: 'auth',
+      cause,
+    })
+  let signed: unknown
+  try {
+    signed = await sign(request)
+  } catch (error) {
+    throw problem('failed', error)
+  }
+  if (signed instanceof Request) return signed
+  throw problem(`returned ${signed === null ? 'null' : typeof signed} instead of a Request`)
 }
 
 const REMEDIES = {

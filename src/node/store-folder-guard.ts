@@ -124,7 +124,7 @@ function createNarrowingReport(emit: EventListener): ReportNarrowed {
     const outcome =
       after === undefined
         ? 'it could not be narrowed. Set LATCHKEY_HOME to a folder of your own.'
-        : `it is ${octal(after)} now, and what is found open below it is narrowed as well. If others use this machine, sign out and in again.`
+        : `it is ${octal(after)} now, and what else is open is narrowed when it is next used. If others use this machine, sign out and in again.`
     emit({
       type: 'warning',
       code: 'store_permissions_narrowed',

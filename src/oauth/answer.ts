@@ -1,5 +1,6 @@
 import { NetworkFailedError, ResponseInvalidError } from '../errors/index.ts'
 import type { JsonObject, JsonValue } from '../ports.ts'
+import { withoutEcho } from './echo.ts'
 
 /** The largest document a server may send, in bytes. */
 const BODY_LIMIT = 1_048_576
@@ -19,11 +20,16 @@ export interface Answer {
 
 /**
  * Reads an answer whatever its status and content type: real servers send JSON as text, forms instead of JSON and
- * errors with status 200. Members that are `null` are dropped.
+ * errors with status 200. Members that are `null` are dropped; an error that repeats one of the `secrets` that were sent
+ * says nothing.
  *
  * @throws `response_invalid` for a body over 1 MB or nested deeper than 32, `network_failed` when it breaks off
  */
-export async function readAnswer(response: Response, requested: string): Promise<Answer> {
+export async function readAnswer(
+  response: Response,
+  requested: string,
+  secrets: readonly (string | undefined)[] = [],
+): Promise<Answer> {
   // Metadata names endpoints as it likes; a parsed URL has nothing in it that could act on a terminal.
   const url = new URL(requested).href
   const contentType = response.headers.get('content-type') ?? undefined
@@ -34,8 +40,20 @@ export async function readAnswer(response: Response, requested: string): Promise
     ok: response.ok,
     headers: response.headers,
     contentType,
-    members: membersOf(text, contentType, () => invalid(response, url, 'its JSON is nested too deep')),
+    members: discreet(
+      membersOf(text, contentType, () => invalid(response, url, 'its JSON is nested too deep')),
+      secrets.filter((secret) => secret !== undefined),
+    ),
   }
+}
+
+function discreet(members: JsonObject | undefined, secrets: readonly string[]): JsonObject | undefined {
+  if (!members) return undefined
+  const words = ['error', 'error_description', 'error_uri'].flatMap((name) => {
+    const text = members[name]
+    return typeof text === 'string' ? [[name, withoutEcho(text, secrets)]] : []
+  })
+  return { ...members, ...Object.fromEntries(words) }
 }
 
 /** The answer as a `Response` that a strict reader accepts: JSON, with this status. */

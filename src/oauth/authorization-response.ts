@@ -7,6 +7,7 @@ import {
 } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
+import { withoutEcho } from './echo.ts'
 import { blamesRedirectUri, redirectUriRemedy } from './redirect-uri-remedy.ts'
 import { blamesResource, RESOURCE_REMEDY } from './resource-remedy.ts'
 import type { ServerMetadata } from './server-metadata.ts'
@@ -35,7 +36,11 @@ export function processAuthorizationResponse(
     throw invalid('state', 'does not carry the `state` of our request')
   assertIssuer(parameters.get('iss'), request, metadata)
   const error = parameters.get('error')
-  if (error !== null) throw refusal(error, parameters.get('error_description'), request)
+  if (error !== null) {
+    const secrets = [request.state, request.codeVerifier]
+    const description = parameters.get('error_description')
+    throw refusal(withoutEcho(error, secrets), description && withoutEcho(description, secrets), request)
+  }
   if (!parameters.get('code')) throw invalid('code', 'carries neither a code nor an error')
   // Parameters of other specifications that came along would be refused; only these three are ours.
   const ours = new URLSearchParams(

@@ -54,7 +54,13 @@ export async function requestCodeExchange(
       additionalParameters: resourceParameter(request.resource),
     },
   )
-  return readAnswer(answer, endpoint.token_endpoint)
+  const secrets = [
+    client.client_secret,
+    request.codeVerifier,
+    request.state,
+    response.parameters.get('code') ?? undefined,
+  ]
+  return readAnswer(answer, endpoint.token_endpoint, secrets)
 }
 
 export interface RefreshParameters {
@@ -80,7 +86,7 @@ export async function requestRefresh(
       additionalParameters: resourceParameter(resource),
     },
   )
-  return readAnswer(answer, endpoint.token_endpoint)
+  return readAnswer(answer, endpoint.token_endpoint, [client.client_secret, refreshToken])
 }
 
 /**
