@@ -155,6 +155,23 @@ export interface SignedOut extends OfServer {
   revoked: boolean
 }
 
+/**
+ * How requests of a session are authorized: `anonymous` and `signed_in` where OAuth may be wanted, `static` with a
+ * credential of the configuration, `none` where none is ever sent (`auth: false`, programs).
+ */
+export type Authorization = 'anonymous' | 'signed_in' | 'static' | 'none'
+
+/**
+ * The server takes requests differently authorized than before: after a sign-in in the middle of a session, a login
+ * that ended, a scope that grew. What it lists may have changed: fetch lists anew.
+ */
+export interface AuthorizationChanged extends OfServer {
+  type: 'authorization_changed'
+  authorization: Extract<Authorization, 'anonymous' | 'signed_in'>
+  /** Of the login. */
+  scope?: string
+}
+
 export interface Connected extends OfServer {
   type: 'connected'
   protocol_version?: string
@@ -194,6 +211,7 @@ export type LatchkeyEvent =
   | CredentialsSaved
   | SignedIn
   | SignedOut
+  | AuthorizationChanged
   | Connected
   | Warning
 

@@ -84,6 +84,10 @@ const RENDERERS: Renderers = {
   credentials_saved: ({ location }) => ['store', `saved in ${word(location)}`],
   signed_in: () => ['store', 'signed in'],
   signed_out: ({ revoked }) => ['revocation', revoked ? 'signed out and revoked' : 'signed out, not revoked'],
+  authorization_changed: ({ authorization, scope }) => [
+    'mcp',
+    words(authorization === 'signed_in' ? 'from now on signed in' : 'from now on anonymous', { scope }),
+  ],
   connected: ({ transport, protocol_version }) => [
     'mcp',
     words('connected', { transport, protocol_version }),
