@@ -88,7 +88,12 @@ function decode<T>(record: JsonObject, members: Members<T>): T | undefined {
 }
 
 function hasKnownMethod({ token_endpoint_auth_method }: TokenSet | ClientRegistration): boolean {
-  return isOneOf(token_endpoint_auth_method, ['none', 'client_secret_basic', 'client_secret_post'])
+  return isOneOf(token_endpoint_auth_method, [
+    'none',
+    'client_secret_basic',
+    'client_secret_post',
+    'client_secret_basic_unencoded',
+  ])
 }
 
 function isOneOf(value: string, known: readonly string[]): boolean {

@@ -9,6 +9,7 @@ import { processAuthorizationResponse, type ValidatedResponse } from '../oauth/a
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
 import { processTokenAnswer, requestCodeExchange, type TokenAnswer } from '../oauth/token-request.ts'
 import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../ports.ts'
+import { type Proven, withClientProof } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import type { Discovery } from './discover.ts'
 import type { ObtainedClient } from './obtain-client.ts'
@@ -40,7 +41,7 @@ export interface AuthorizationCodeParts {
 export function authorizationCode<T>(
   request: AuthorizationCodeRequest,
   parts: AuthorizationCodeParts,
-  complete: (token: TokenAnswer) => Promise<T>,
+  complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
   return parts.turn(() => askPerson(request, parts, complete, context))
@@ -49,7 +50,7 @@ export function authorizationCode<T>(
 async function askPerson<T>(
   request: AuthorizationCodeRequest,
   { listener, openUrl, timeout }: AuthorizationCodeParts,
-  complete: (token: TokenAnswer) => Promise<T>,
+  complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
   const { discovery, client, scope, prompt } = request
@@ -76,11 +77,13 @@ async function askPerson<T>(
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
     const response = judge(parameters, authorization, metadata, context)
-    const answer = await requestCodeExchange(metadata, client.client, response, authorization, {
-      fetch: context.fetch('token'),
+    const proven = await withClientProof(client, metadata, async (as) => {
+      const answer = await requestCodeExchange(metadata, as, response, authorization, {
+        fetch: context.fetch('token'),
+      })
+      return processTokenAnswer(answer, metadata, as, listener.redirectUri)
     })
-    const token = await processTokenAnswer(answer, metadata, client.client, listener.redirectUri)
-    const completed = await complete(token)
+    const completed = await complete(proven)
     finish({ kind: 'success' })
     return completed
   } catch (error) {

@@ -1,9 +1,14 @@
 import type { OAuthSettings } from '../definitions.ts'
-import { AuthorizationRefusedError, type ChallengeSummary } from '../errors/index.ts'
+import {
+  AuthorizationRefusedError,
+  type ChallengeSummary,
+  TokenRequestRefusedError,
+} from '../errors/index.ts'
 import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
 import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
+import type { Proven } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
 import { type ObtainedClient, obtainClient } from './obtain-client.ts'
@@ -102,9 +107,9 @@ async function authorize(
 ): Promise<SignInResult> {
   const { redirectUri } = parts.listener
   const ask = (requested: string | undefined, prompt: string | undefined) => {
-    const complete = async (token: TokenAnswer) => {
-      const tokens = tokenSet(discovery, client, redirectUri, requested, token, context)
-      const result = { tokens, registration: client.registration }
+    const complete = async ({ result: token, client: proven }: Proven<TokenAnswer>) => {
+      const tokens = tokenSet(discovery, proven, redirectUri, requested, token, context)
+      const result = { tokens, registration: proven.registration }
       await parts.save(result)
       return result
     }
@@ -115,10 +120,15 @@ async function authorize(
     return await ask(scope, promptFor(force, offline))
   } catch (error) {
     const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
-    if (!added || !(error instanceof AuthorizationRefusedError) || error.error !== 'invalid_scope')
-      throw error
+    if (!added || !refusesScope(error)) throw error
     return ask(withoutOfflineAccess(scope), promptFor(force, false))
   }
+}
+
+/** Some servers look at the scope only when the code is exchanged. */
+function refusesScope(error: unknown): boolean {
+  const isRefusal = error instanceof AuthorizationRefusedError || error instanceof TokenRequestRefusedError
+  return isRefusal && error.error === 'invalid_scope'
 }
 
 /** OpenID Connect Core §3.1.2.1: `offline_access` needs consent, `login` makes the server ask who it is. */
