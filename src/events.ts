@@ -94,6 +94,8 @@ export interface AuthorizationStarted extends OfServer {
   resource?: string
   redirect_uri: string
   client_kind: ClientKind
+  /** The person confirms the host first, on the page that `start_url` shows; `authorization_url` is that very URL. */
+  needs_confirmation?: true
   /** Whole, to be shown on one line. */
   authorization_url: string
   /** The short loopback URL the browser is opened on. */

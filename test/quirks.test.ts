@@ -207,7 +207,7 @@ const TOLERATED: Tolerated[] = [
   {
     provider: 'many',
     quirk: '`token_type` in upper case',
-    handledBy: 'oauth/token-request judged',
+    handledBy: 'oauth4webapi, through which oauth/token-request judged leads every answer',
     behave: withToken((body) => ({ ...body, token_type: 'BEARER' })),
   },
   {
@@ -239,7 +239,7 @@ const TOLERATED: Tolerated[] = [
   {
     provider: 'Java frameworks',
     quirk: '`null` members in token answers',
-    handledBy: 'oauth/answer readAnswer',
+    handledBy: 'oauth/answer readAnswer and stringMember: the row fails without both',
     behave: withToken((body) => ({
       ...body,
       error: null,
@@ -352,7 +352,7 @@ const TOLERATED: Tolerated[] = [
   {
     provider: 'home-made servers',
     quirk: 'registration answers with `null` members',
-    handledBy: 'oauth/answer readAnswer',
+    handledBy: 'oauth/answer readAnswer and stringMember: the row fails without both',
     behave: withRegistration((body) => ({
       ...body,
       client_secret: null,
@@ -395,8 +395,8 @@ const TOLERATED: Tolerated[] = [
   {
     provider: 'many',
     quirk: 'metadata with `null` members and lists that are none',
-    handledBy: 'oauth/answer readAnswer, oauth/server-metadata tidy',
-    behave: metadata({ jwks_uri: null, scopes_supported: 'all', introspection_endpoint: 17 }),
+    handledBy: 'oauth/server-metadata tidy',
+    behave: metadata({ jwks_uri: null, scopes_supported: 17, introspection_endpoint: 17 }),
   },
   {
     provider: 'Okta, HubSpot',
@@ -585,5 +585,81 @@ describe('a refresh that is answered', () => {
     expect(await failureOf(opening)).toMatchObject({ code })
     const { state } = await bench.latchkey.status(entry)
     expect(state).toBe(isKept ? 'signed_in' : 'signed_out')
+  })
+})
+
+describe('a sign-in page on a host that is not the issuer', () => {
+  /** Issuer on 127.0.0.1, page on localhost: the same server by another name. */
+  const elsewhere: Quirk = {
+    provider: 'brokers, corporate logins',
+    quirk: 'authorization endpoint on another host than the issuer',
+    handledBy: 'flow/authorization-host, node/loopback-listener-sign-in',
+    behave: (server) => metadata({ authorization_endpoint: pageOf(server).href })(server),
+  }
+  const pageOf = ({ origin }: Server) => new URL(`${origin.replace('127.0.0.1', 'localhost')}/authorize`)
+
+  test('is confirmed by the person, once, with both hosts in front of them', async () => {
+    const { server, bench, entry } = await scene(elsewhere)
+    const { host } = pageOf(server)
+    await bench.login(entry)
+    const [started] = bench.told('authorization_started')
+    expect(started).toMatchObject({ needs_confirmation: true, authorization_host: host })
+    // What is shown to be copied leads to the question as well.
+    expect(started?.authorization_url).toBe(started?.start_url)
+    const { visited } = await bench.lastPage()
+    expect(visited.map(({ url }) => new URL(url).pathname.split('/')[1])).toEqual([
+      'start',
+      'continue',
+      'authorize',
+      'callback',
+      'done',
+    ])
+
+    await bench.login(entry)
+    expect(bench.told('authorization_started')[1]).not.toHaveProperty('needs_confirmation')
+    server.expireAccessTokens()
+    await bench.client({ demo: entry }, { interactive: 'never' }).createSession('demo')
+    await bench.login(entry)
+    expect(bench.told('authorization_started')[2]).not.toHaveProperty('needs_confirmation')
+  })
+
+  test('another host than the confirmed one is asked about again', async () => {
+    const { server, bench, entry } = await scene(elsewhere)
+    await bench.login(entry)
+    const { port } = pageOf(server)
+    metadata({ authorization_endpoint: `http://sub.localhost:${port}/authorize` })(server)
+    const again = failureOf(bench.login(entry, { callbackTimeout: 1 }))
+    await again
+    expect(bench.told('authorization_started')[1]).toMatchObject({
+      needs_confirmation: true,
+      authorization_host: `sub.localhost:${port}`,
+    })
+  })
+
+  test('is not asked about when the configuration names it', async () => {
+    const { server, bench, entry } = await scene(elsewhere)
+    const auth = { ...entry.auth, authorization_hosts: [pageOf(server).host] }
+    const status = await bench.login({ ...entry, auth })
+    expect(status.exceptions).toEqual({ authorization_hosts: pageOf(server).host })
+    expect(bench.told('authorization_started')[0]).not.toHaveProperty('needs_confirmation')
+  })
+
+  test('is not opened when the person declines: nothing is stored', async () => {
+    const { server, bench, entry } = await scene(elsewhere)
+    const declining = await openWorkbench({ home: bench.home, person: { decision: 'deny' } })
+    opened.push(declining)
+    const error = await failureOf<LatchkeyError>(declining.login(entry))
+    expect(error).toMatchObject({ code: 'sign_in_cancelled' })
+    expect(error.remedy).toContain(pageOf(server).host)
+    expect((await declining.lastPage()).html).toContain('Sign-in cancelled')
+    expect(server.requests.to('/authorize')).toEqual([])
+    expect((await bench.latchkey.status(entry)).state).toBe('signed_out')
+  })
+
+  test('is refused where nobody is there to confirm it', async () => {
+    const { server, bench, entry } = await scene(elsewhere)
+    const opening = bench.client({ demo: entry }, { interactive: 'never' }).createSession('demo')
+    expect(await failureOf(opening)).toMatchObject({ code: 'login_required' })
+    expect(server.requests.to('/authorize')).toEqual([])
   })
 })

@@ -54,9 +54,9 @@ const RENDERERS: Renderers = {
     'authorization',
     `waits for ${ahead} other ${ahead === 1 ? 'sign-in' : 'sign-ins'}`,
   ],
-  authorization_started: ({ authorization_url, deadline }) => [
+  authorization_started: ({ authorization_url, needs_confirmation, authorization_host, deadline }) => [
     'authorization',
-    `${shownAuthorizationUrl(authorization_url)} until ${new Date(deadline).toISOString()}`,
+    `${needs_confirmation ? words('to be confirmed', { authorization_host }) : shownAuthorizationUrl(authorization_url)} until ${new Date(deadline).toISOString()}`,
   ],
   browser_opened: () => ['authorization', 'browser opened'],
   browser_failed: ({ reason }) => ['authorization', `no browser: ${word(reason)}`],

@@ -26,6 +26,7 @@ const TOKEN_SET: Members<TokenSet> = {
   client_kind: text,
   redirect_uri: text,
   token_endpoint: text,
+  confirmed_authorization_host: optionalText,
   revocation_endpoint: optionalText,
   requested_scope: optionalText,
   access_token: text,

@@ -22,6 +22,8 @@ export interface AuthorizationCodeRequest {
   readonly client: ObtainedClient
   readonly scope: string | undefined
   readonly prompt: string | undefined
+  /** The person has to confirm the host of the sign-in page. */
+  readonly needsConfirmation: boolean
 }
 
 export interface AuthorizationCodeParts {
@@ -53,7 +55,7 @@ async function askPerson<T>(
   complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
-  const { discovery, client, scope, prompt } = request
+  const { discovery, client, scope, prompt, needsConfirmation } = request
   const { metadata, resource } = discovery
   const authorization = await createAuthorizationRequest(metadata, {
     clientId: client.client.client_id,
@@ -69,11 +71,13 @@ async function askPerson<T>(
     serverName: context.server,
     loginCommand: context.loginCommand,
     authorizationHost,
+    ...(needsConfirmation && { confirmAgainst: new URL(metadata.issuer).host }),
   })
   const finish = onlyOnce(pending)
   const deadline = context.clock.now() + timeout
   try {
-    announce(authorization, authorizationHost, pending.startUrl, deadline, client, context)
+    const addresses = { authorizationHost, startUrl: pending.startUrl, needsConfirmation }
+    announce(authorization, addresses, deadline, client, context)
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
     const response = judge(parameters, authorization, metadata, context)
@@ -113,8 +117,11 @@ function judge(
 
 function announce(
   authorization: AuthorizationRequest,
-  authorizationHost: string,
-  startUrl: string,
+  {
+    authorizationHost,
+    startUrl,
+    needsConfirmation,
+  }: { authorizationHost: string; startUrl: string; needsConfirmation: boolean },
   deadline: number,
   client: ObtainedClient,
   { emit, server }: FlowContext,
@@ -128,7 +135,9 @@ function announce(
     ...(authorization.resource && { resource: authorization.resource }),
     redirect_uri: authorization.redirectUri,
     client_kind: client.kind,
-    authorization_url: authorization.url,
+    ...(needsConfirmation && { needs_confirmation: true }),
+    // Whoever opens what is shown has to come by the page that asks.
+    authorization_url: needsConfirmation ? startUrl : authorization.url,
     start_url: startUrl,
     deadline,
   })

@@ -8,6 +8,7 @@ import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.t
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
 import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
+import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
 import type { Proven } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
@@ -101,19 +102,27 @@ async function authorize(
   discovery: Discovery,
   client: ObtainedClient,
   scope: string | undefined,
-  { settings, force }: SignInRequest,
+  { settings, force, previous }: SignInRequest,
   parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
 ): Promise<SignInResult> {
   const { redirectUri } = parts.listener
+  const foreign = foreignAuthorizationHost(discovery, settings)
+  const needsConfirmation =
+    foreign !== undefined && !wasConfirmed(foreign, discovery.metadata.issuer, previous)
   const ask = (requested: string | undefined, prompt: string | undefined) => {
     const complete = async ({ result: token, client: proven }: Proven<TokenAnswer>) => {
-      const tokens = tokenSet(discovery, proven, redirectUri, requested, token, context)
+      const tokens = {
+        ...tokenSet(discovery, proven, redirectUri, requested, token, context),
+        // Whoever came this far by a page of somebody else's has said yes to it.
+        ...(foreign !== undefined && { confirmed_authorization_host: foreign }),
+      }
       const result = { tokens, registration: proven.registration }
       await parts.save(result)
       return result
     }
-    return authorizationCode({ discovery, client, scope: requested, prompt }, parts, complete, context)
+    const request = { discovery, client, scope: requested, prompt, needsConfirmation }
+    return authorizationCode(request, parts, complete, context)
   }
   const offline = scope?.split(' ').includes('offline_access') ?? false
   try {
