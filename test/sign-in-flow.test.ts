@@ -17,7 +17,13 @@ import {
   type ScriptedAuthorizationServerOptions,
   startScriptedAuthorizationServer,
 } from './fixtures/scripted-authorization-server.ts'
-import { failureOf, freePort, openWorkbench, type Workbench, type WorkbenchOptions } from './fixtures/workbench.ts'
+import {
+  failureOf,
+  freePort,
+  openWorkbench,
+  type Workbench,
+  type WorkbenchOptions,
+} from './fixtures/workbench.ts'
 
 /** What `latchkey token` does: a current token, without any request to the MCP server. */
 const renewed = (bench: Workbench, server: HttpServerConfig) =>
