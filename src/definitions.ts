@@ -19,6 +19,11 @@ export interface OAuthSettings {
   account?: string
   /** `false`: never ask for `offline_access`. */
   offline_access?: boolean
+  /**
+   * `accept`: metadata that says nothing of PKCE is taken as if it listed S256 (Entra ID, Cognito). A list without S256 is
+   * refused all the same.
+   */
+  missing_pkce_metadata?: 'accept'
   /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */
   authorization_hosts?: string[]
   oauth_provider?: OAuthProvider

@@ -94,6 +94,8 @@ export interface AuthorizationStarted extends OfServer {
   resource?: string
   redirect_uri: string
   client_kind: ClientKind
+  /** The person confirms the host first, on the page that `start_url` shows; `authorization_url` is that very URL. */
+  needs_confirmation?: true
   /** Whole, to be shown on one line. */
   authorization_url: string
   /** The short loopback URL the browser is opened on. */
@@ -155,6 +157,23 @@ export interface SignedOut extends OfServer {
   revoked: boolean
 }
 
+/**
+ * How requests of a session are authorized: `anonymous` and `signed_in` where OAuth may be wanted, `static` with a
+ * credential of the configuration, `none` where none is ever sent (`auth: false`, programs).
+ */
+export type Authorization = 'anonymous' | 'signed_in' | 'static' | 'none'
+
+/**
+ * The server takes requests differently authorized than before: after a sign-in in the middle of a session, a login
+ * that ended, a scope that grew. What it lists may have changed: fetch lists anew.
+ */
+export interface AuthorizationChanged extends OfServer {
+  type: 'authorization_changed'
+  authorization: Extract<Authorization, 'anonymous' | 'signed_in'>
+  /** Of the login. */
+  scope?: string
+}
+
 export interface Connected extends OfServer {
   type: 'connected'
   protocol_version?: string
@@ -194,6 +213,7 @@ export type LatchkeyEvent =
   | CredentialsSaved
   | SignedIn
   | SignedOut
+  | AuthorizationChanged
   | Connected
   | Warning
 

@@ -126,12 +126,20 @@ export interface ExpectedRedirect {
   readonly authorizationHost: string
   /** What a person types to try again: `latchkey login linear`. */
   readonly loginCommand: string
+  /**
+   * The host of the issuer, where `authorizationHost` does not belong to it: the start URL then shows both and asks, and
+   * leads on only when the person says so. Without that no callback counts.
+   */
+  readonly confirmAgainst?: string
 }
 
 export interface PendingRedirect {
   /** Short one-time loopback URL that leads to the authorization URL, so that argv shows nothing of it. */
   readonly startUrl: string
-  /** The parameters of the first callback that carried `state`. Its HTTP answer is held until `finish`. */
+  /**
+   * The parameters of the first callback that carried `state`. Its HTTP answer is held until `finish`. Rejects with
+   * `sign_in_cancelled` when the person does not confirm the host.
+   */
   readonly response: Promise<URLSearchParams>
   /** Answers the held callback with a page, and every later one with the same. Call exactly once. */
   finish(outcome: RedirectOutcome): void

@@ -72,7 +72,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
     return await context.newPage()
   }
 
-  function expectSignIn(): PendingRedirect {
+  function expectSignIn(more: { confirmAgainst?: string } = {}): PendingRedirect {
     const authorizationUrl = new URL('/authorize', authorizationServer.origin)
     authorizationUrl.searchParams.set('redirect_uri', listener.redirectUri)
     authorizationUrl.searchParams.set('state', 'state-of-the-test')
@@ -82,6 +82,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
       serverName: 'linear',
       loginCommand: 'latchkey login linear',
       authorizationHost: 'auth.linear.app',
+      ...more,
     })
   }
 
@@ -137,6 +138,35 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
     expect(passes.map(({ id }) => id)).toContain('color-contrast')
     expectOnlyLoopback()
   })
+
+  it.each(['light', 'dark'] as const)(
+    'a foreign sign-in page, %s: both hosts shown, no violation, and the link leads on',
+    async (scheme) => {
+      const page = await newPage({
+        colorScheme: scheme,
+        javaScriptEnabled: true,
+        viewport: { width: 760, height: 680 },
+      })
+      const signIn = expectSignIn({ confirmAgainst: 'linear.app.example' })
+      await page.goto(signIn.startUrl)
+      await expect(page.locator('h1').textContent()).resolves.toBe('Is this the right sign-in page?')
+      await expect(page.locator('dl').textContent()).resolves.toMatch(
+        /linear\.app\.example.*auth\.linear\.app/,
+      )
+      const { violations } = await new AxeBuilder({ page }).setLegacyMode().analyze()
+      expect(violations.map(({ id }) => id)).toEqual([])
+      if (pictures) {
+        const name = `callback-question${scheme === 'dark' ? '-dark' : ''}.png`
+        await page.screenshot({ path: join(pictures, name) })
+      }
+      const arrival = page.getByRole('link', { name: 'Continue to auth.linear.app' }).click()
+      expect((await signIn.response).get('code')).toBe('code-of-the-test')
+      signIn.finish({ kind: 'success' })
+      await arrival
+      await page.waitForURL(/\/done\//)
+      expectOnlyLoopback()
+    },
+  )
 
   it.each(kinds)('%s: fits a column of 320 px, with names that do not break', async (kind) => {
     const page = await newPage({ viewport: { width: 320, height: 480 } })

@@ -180,6 +180,49 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
     ],
     [
+      'an RFC 8414 document without a word of PKCE, and an OpenID document with it',
+      {
+        server: { metadataAt: ['openid'] },
+        answers: (s) => ({
+          [AS]: { body: { ...s.metadata(), code_challenge_methods_supported: undefined } },
+        }),
+      },
+      { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
+    ],
+    [
+      'metadata without a word of PKCE where that is accepted',
+      {
+        answers: (s) => ({
+          [AS]: { body: { ...s.metadata(), code_challenge_methods_supported: undefined } },
+        }),
+        auth: { missing_pkce_metadata: 'accept' },
+      },
+      { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`] },
+    ],
+    [
+      'a challenge for DPoP beside one for Bearer in a header line of its own',
+      {
+        answers: (s) => ({
+          '/mcp': {
+            status: 401,
+            headers: {
+              'www-authenticate': ['DPoP algs="ES256"', `Bearer resource_metadata="${s.origin}/prm"`],
+            },
+          },
+          '/prm': resourceMetadata(s),
+        }),
+      },
+      { discovery: ['POST /mcp', 'GET /prm', `GET ${AS}`] },
+    ],
+    [
+      'a resource that is the origin with a slash',
+      {
+        server: { mcp: { resourceMetadata: 'none' } },
+        answers: (s) => ({ [`${PRM}/mcp`]: resourceMetadata(s, { resource: `${s.origin}/` }) }),
+      },
+      { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`] },
+    ],
+    [
       'a 403 wall at the RFC 8414 URL',
       { server: { metadataAt: ['openid'] }, answers: () => ({ [AS]: { ...HTML, status: 403 } }) },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
@@ -468,6 +511,14 @@ describe('server shapes that lead to an error', () => {
       { code: 'resource_mismatch', requests: ['POST /mcp', `GET ${PRM}/mcp`] },
     ],
     [
+      'resource metadata of a path that only begins alike',
+      {
+        server: { mcp: { resourceMetadata: 'none' } },
+        answers: (s) => ({ [`${PRM}/mcp`]: resourceMetadata(s, { resource: `${s.origin}/mc` }) }),
+      },
+      { code: 'resource_mismatch', requests: ['POST /mcp', `GET ${PRM}/mcp`] },
+    ],
+    [
       'metadata of another issuer: no other document is tried',
       { answers: (s) => ({ [AS]: { body: { ...s.metadata(), issuer: `${s.origin}/` } } }) },
       {
@@ -491,8 +542,8 @@ describe('server shapes that lead to an error', () => {
       },
       {
         code: 'pkce_unsupported',
-        requests: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`],
-        remedy: /oauth_provider/,
+        requests: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`],
+        remedy: /missing_pkce_metadata.*oauth_provider/,
       },
     ],
     [

@@ -15,12 +15,16 @@ import type { Send, Sendable } from './sendable.ts'
  * @throws from the returned function: `login_required` with what the server said, `insufficient_scope`
  */
 export function createOAuthSend(login: ServerLogin, fetch: Fetch, emit: EventListener): Send {
-  const sendWith = (request: Sendable, tokens: TokenSet | undefined) =>
-    sendToServer(
+  const sendWith = async (request: Sendable, tokens: TokenSet | undefined) => {
+    const taken = login.authorization.sending(tokens)
+    const response = await sendToServer(
       request,
       async ({ url, headers, init }) => ({ url, headers: withToken(headers, tokens), init }),
       fetch,
     )
+    if (response.status !== 401 && response.status < 500) taken()
+    return response
+  }
 
   return async (request) => {
     const { signal } = request.init

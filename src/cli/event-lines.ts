@@ -54,9 +54,9 @@ const RENDERERS: Renderers = {
     'authorization',
     `waits for ${ahead} other ${ahead === 1 ? 'sign-in' : 'sign-ins'}`,
   ],
-  authorization_started: ({ authorization_url, deadline }) => [
+  authorization_started: ({ authorization_url, needs_confirmation, authorization_host, deadline }) => [
     'authorization',
-    `${shownAuthorizationUrl(authorization_url)} until ${new Date(deadline).toISOString()}`,
+    `${needs_confirmation ? words('to be confirmed', { authorization_host }) : shownAuthorizationUrl(authorization_url)} until ${new Date(deadline).toISOString()}`,
   ],
   browser_opened: () => ['authorization', 'browser opened'],
   browser_failed: ({ reason }) => ['authorization', `no browser: ${word(reason)}`],
@@ -84,6 +84,10 @@ const RENDERERS: Renderers = {
   credentials_saved: ({ location }) => ['store', `saved in ${word(location)}`],
   signed_in: () => ['store', 'signed in'],
   signed_out: ({ revoked }) => ['revocation', revoked ? 'signed out and revoked' : 'signed out, not revoked'],
+  authorization_changed: ({ authorization, scope }) => [
+    'mcp',
+    words(authorization === 'signed_in' ? 'from now on signed in' : 'from now on anonymous', { scope }),
+  ],
   connected: ({ transport, protocol_version }) => [
     'mcp',
     words('connected', { transport, protocol_version }),

@@ -5,7 +5,7 @@ import { moment } from './times.ts'
 
 /** A login as lines for a person: a heading, then what is known. `now` in seconds since 1970. */
 export function statusBlock(status: LoginStatus, now: number, heading = headingOf(status)): string[] {
-  const { url, issuer, resource, scope, location, next } = status
+  const { url, issuer, resource, scope, exceptions, location, next } = status
   const known: [string, string | undefined][] = [
     ['url', url === status.server ? undefined : url || undefined],
     ['method', methodOf(status)],
@@ -13,6 +13,7 @@ export function statusBlock(status: LoginStatus, now: number, heading = headingO
     ['issuer', issuer],
     ['resource', resource === url ? undefined : resource],
     ['scope', scope],
+    ['allowed', exceptions && listed(exceptions)],
     ['expires', expiryOf(status, now)],
     ['stored', status.method === 'oauth' && status.state !== 'signed_out' ? location : undefined],
     ['next', next === '' ? undefined : next],
@@ -20,6 +21,13 @@ export function statusBlock(status: LoginStatus, now: number, heading = headingO
   const entries = known.filter((entry): entry is [string, string] => entry[1] !== undefined)
   // A path is copied, a next command is typed: neither is cut.
   return [heading, ...fields(entries.map(([label, value]) => [label, cleanServerText(value, 2000)]))]
+}
+
+/** As it is written in the configuration: `missing_pkce_metadata: accept`. */
+function listed(exceptions: NonNullable<LoginStatus['exceptions']>): string {
+  return Object.entries(exceptions)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join(', ')
 }
 
 const STATES: Readonly<Record<LoginStatus['state'], string>> = {

@@ -104,6 +104,7 @@ test('every setting, in snake_case and in camelCase', () => {
     resource: 'api://abc',
     account: 'work',
     offline_access: false,
+    missing_pkce_metadata: 'accept',
     authorization_hosts: ['login.example.com', 'login.example.com:8443'],
   }
   expect(settings(expected)).toEqual(expected)
@@ -173,6 +174,7 @@ test.each([
   [{ scope: ['a', 1] }, 'auth.scope[1]', 'found a number'],
   [{ scope: 'a "b"' }, 'auth.scope', 'no scope'],
   [{ scope: 'a\tb' }, 'auth.scope', 'control character'],
+  [{ missing_pkce_metadata: true }, 'auth.missing_pkce_metadata', '"accept"'],
   [{ offline_access: 'false' }, 'auth.offline_access', 'true or false'],
   [{ resource: 'mcp' }, 'auth.resource', 'absolute URI'],
   [{ resource: 'https://a.example.com/#' }, 'auth.resource', 'without "#…"'],

@@ -67,6 +67,8 @@ export interface OAuthConfig extends CamelCaseOAuthConfig {
   account?: string | undefined
   /** `false`: never ask for `offline_access`. */
   offline_access?: boolean | undefined
+  /** `accept`: metadata that says nothing of PKCE is taken as if it listed S256 (Entra ID, Cognito). @default refused */
+  missing_pkce_metadata?: 'accept' | undefined
   /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */
   authorization_hosts?: readonly string[] | undefined
   /** Authorization server metadata you vouch for: nothing is discovered. */
@@ -97,6 +99,8 @@ interface CamelCaseOAuthConfig {
   clientMetadataUrl?: string | undefined
   /** The same as `offline_access`. */
   offlineAccess?: boolean | undefined
+  /** The same as `missing_pkce_metadata`. */
+  missingPkceMetadata?: 'accept' | undefined
   /** The same as `authorization_hosts`. */
   authorizationHosts?: readonly string[] | undefined
   /** The same as `oauth_provider`. */

@@ -18,6 +18,7 @@ const CHECKS: { [K in Name]-?: (value: unknown, key: string) => NonNullable<OAut
   resource,
   account: credential,
   offline_access: boolean,
+  missing_pkce_metadata: missingPkceMetadata,
   authorization_hosts: hosts,
   oauth_provider: oauthProvider,
 }
@@ -179,6 +180,11 @@ function resource(value: unknown, key: string): string {
     throw invalid(key, `found ${found(value)}, expected an absolute URI without "#…", or "off".`)
   }
   return written
+}
+
+function missingPkceMetadata(value: unknown, key: string): 'accept' {
+  if (value === 'accept') return value
+  throw unexpected(key, value, '"accept"', 'Leave it out to refuse such a server.')
 }
 
 function hosts(value: unknown, key: string): string[] {

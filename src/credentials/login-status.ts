@@ -1,3 +1,4 @@
+import type { OAuthSettings } from '../definitions.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
 import type { ClientKind } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
@@ -21,6 +22,8 @@ export interface LoginStatus {
   readonly scope?: string
   readonly expires_at?: number
   readonly refreshable?: boolean
+  /** Settings that relax a check for this server, as they are configured. */
+  readonly exceptions?: Readonly<Record<string, string>>
   /** Where the credential lives. */
   readonly location: string
   /** What to type next, or `''` when nothing has to be done. */
@@ -36,6 +39,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
     url: server.url,
     method: 'oauth',
     account: identity.account,
+    ...exceptionsOf(server.settings),
     location: keeper.location,
   } as const
   // A server without a name is in no configuration: what told its login apart has to be typed again.
@@ -56,6 +60,17 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
     refreshable: tokens.refresh_token !== undefined,
     next: state === 'expired' ? next : '',
   }
+}
+
+/** What the configuration lets this server do that others may not. */
+function exceptionsOf(settings: OAuthSettings): Pick<LoginStatus, 'exceptions'> {
+  const { resource, missing_pkce_metadata, authorization_hosts } = settings
+  const exceptions = {
+    ...(resource !== undefined && { resource }),
+    ...(missing_pkce_metadata && { missing_pkce_metadata }),
+    ...(authorization_hosts && { authorization_hosts: authorization_hosts.join(' ') }),
+  }
+  return Object.keys(exceptions).length > 0 ? { exceptions } : {}
 }
 
 function stateOf(tokens: TokenSet, now: number): LoginStatus['state'] {

@@ -26,6 +26,7 @@ const TOKEN_SET: Members<TokenSet> = {
   client_kind: text,
   redirect_uri: text,
   token_endpoint: text,
+  confirmed_authorization_host: optionalText,
   revocation_endpoint: optionalText,
   requested_scope: optionalText,
   access_token: text,
@@ -88,7 +89,12 @@ function decode<T>(record: JsonObject, members: Members<T>): T | undefined {
 }
 
 function hasKnownMethod({ token_endpoint_auth_method }: TokenSet | ClientRegistration): boolean {
-  return isOneOf(token_endpoint_auth_method, ['none', 'client_secret_basic', 'client_secret_post'])
+  return isOneOf(token_endpoint_auth_method, [
+    'none',
+    'client_secret_basic',
+    'client_secret_post',
+    'client_secret_basic_unencoded',
+  ])
 }
 
 function isOneOf(value: string, known: readonly string[]): boolean {

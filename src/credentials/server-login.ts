@@ -14,6 +14,7 @@ import type { FlowContext } from '../flow/context.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { type SignInParts, signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
+import { AuthorizationState } from './authorization-state.ts'
 import { type Identity, identityString } from './identity.ts'
 import { Keeper } from './keeper.ts'
 import { loginCommand, loginRequired } from './login-command.ts'
@@ -44,6 +45,7 @@ export class ServerLogin {
   readonly identity: Identity
   readonly keeper: Keeper
   readonly stepUps = new StepUpLimit()
+  readonly authorization: AuthorizationState
   readonly #runtime: Runtime
   readonly #context: FlowContext
 
@@ -56,7 +58,8 @@ export class ServerLogin {
       configuredClientId: server.settings.client_id ?? null,
     }
     this.#context = flowContext(server, this.identity, runtime)
-    const { store } = runtime
+    const { store, emit } = runtime
+    this.authorization = new AuthorizationState(server.name, emit)
     this.keeper = new Keeper({
       identity: this.identity,
       settings: server.settings,

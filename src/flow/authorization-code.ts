@@ -9,6 +9,7 @@ import { processAuthorizationResponse, type ValidatedResponse } from '../oauth/a
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
 import { processTokenAnswer, requestCodeExchange, type TokenAnswer } from '../oauth/token-request.ts'
 import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../ports.ts'
+import { type Proven, withClientProof } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import type { Discovery } from './discover.ts'
 import type { ObtainedClient } from './obtain-client.ts'
@@ -21,6 +22,8 @@ export interface AuthorizationCodeRequest {
   readonly client: ObtainedClient
   readonly scope: string | undefined
   readonly prompt: string | undefined
+  /** The person has to confirm the host of the sign-in page. */
+  readonly needsConfirmation: boolean
 }
 
 export interface AuthorizationCodeParts {
@@ -40,7 +43,7 @@ export interface AuthorizationCodeParts {
 export function authorizationCode<T>(
   request: AuthorizationCodeRequest,
   parts: AuthorizationCodeParts,
-  complete: (token: TokenAnswer) => Promise<T>,
+  complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
   return parts.turn(() => askPerson(request, parts, complete, context))
@@ -49,10 +52,10 @@ export function authorizationCode<T>(
 async function askPerson<T>(
   request: AuthorizationCodeRequest,
   { listener, openUrl, timeout }: AuthorizationCodeParts,
-  complete: (token: TokenAnswer) => Promise<T>,
+  complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
-  const { discovery, client, scope, prompt } = request
+  const { discovery, client, scope, prompt, needsConfirmation } = request
   const { metadata, resource } = discovery
   const authorization = await createAuthorizationRequest(metadata, {
     clientId: client.client.client_id,
@@ -68,19 +71,23 @@ async function askPerson<T>(
     serverName: context.server,
     loginCommand: context.loginCommand,
     authorizationHost,
+    ...(needsConfirmation && { confirmAgainst: new URL(metadata.issuer).host }),
   })
   const finish = onlyOnce(pending)
   const deadline = context.clock.now() + timeout
   try {
-    announce(authorization, authorizationHost, pending.startUrl, deadline, client, context)
+    const addresses = { authorizationHost, startUrl: pending.startUrl, needsConfirmation }
+    announce(authorization, addresses, deadline, client, context)
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
     const response = judge(parameters, authorization, metadata, context)
-    const answer = await requestCodeExchange(metadata, client.client, response, authorization, {
-      fetch: context.fetch('token'),
+    const proven = await withClientProof(client, metadata, async (as) => {
+      const answer = await requestCodeExchange(metadata, as, response, authorization, {
+        fetch: context.fetch('token'),
+      })
+      return processTokenAnswer(answer, metadata, as, listener.redirectUri)
     })
-    const token = await processTokenAnswer(answer, metadata, client.client, listener.redirectUri)
-    const completed = await complete(token)
+    const completed = await complete(proven)
     finish({ kind: 'success' })
     return completed
   } catch (error) {
@@ -110,8 +117,11 @@ function judge(
 
 function announce(
   authorization: AuthorizationRequest,
-  authorizationHost: string,
-  startUrl: string,
+  {
+    authorizationHost,
+    startUrl,
+    needsConfirmation,
+  }: { authorizationHost: string; startUrl: string; needsConfirmation: boolean },
   deadline: number,
   client: ObtainedClient,
   { emit, server }: FlowContext,
@@ -125,7 +135,9 @@ function announce(
     ...(authorization.resource && { resource: authorization.resource }),
     redirect_uri: authorization.redirectUri,
     client_kind: client.kind,
-    authorization_url: authorization.url,
+    ...(needsConfirmation && { needs_confirmation: true }),
+    // Whoever opens what is shown has to come by the page that asks.
+    authorization_url: needsConfirmation ? startUrl : authorization.url,
     start_url: startUrl,
     deadline,
   })

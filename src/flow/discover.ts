@@ -35,8 +35,8 @@ export async function discover(request: DiscoveryRequest, context: FlowContext):
   const found = await find(request, context)
   const { metadata } = found
   // Absent in configured metadata means S256: the user vouches for it. A list is believed wherever it stands.
-  const vouched = found.source === 'configuration' && metadata.code_challenge_methods_supported === undefined
-  if (!vouched) assertPkceSupported(metadata)
+  const vouched = found.source === 'configuration' || acceptsMissingPkce(request)
+  if (!vouched || metadata.code_challenge_methods_supported !== undefined) assertPkceSupported(metadata)
   for (const name of [
     'authorization_endpoint',
     'token_endpoint',
@@ -65,7 +65,7 @@ async function find(request: DiscoveryRequest, context: FlowContext): Promise<Di
     const metadata = settings.oauth_provider.metadata as ServerMetadata
     return { ...configured(metadata, challenge, context), resource: canonical }
   }
-  const search = new DiscoverySearch(context)
+  const search = new DiscoverySearch(context, { missingPkce: acceptsMissingPkce(request) })
   const resourceMetadata = await findResourceMetadata(search, request)
   if (resourceMetadata?.authorization_servers.length) {
     const metadata = await search.firstServer(
@@ -91,6 +91,10 @@ async function find(request: DiscoveryRequest, context: FlowContext): Promise<Di
   if (!(await mayHaveDefaultEndpoints(defaults, search, request)))
     throw discoveryFailure(request, search.attempts)
   return { ...rest, metadata: defaults, source: 'default endpoints' }
+}
+
+function acceptsMissingPkce({ settings }: DiscoveryRequest): boolean {
+  return settings.missing_pkce_metadata === 'accept'
 }
 
 function configured(

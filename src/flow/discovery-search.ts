@@ -15,13 +15,21 @@ import {
 } from '../oauth/server-metadata.ts'
 import type { FlowContext } from './context.ts'
 
+/** What the person said may be wrong with a document. */
+interface Acceptance {
+  /** Server metadata without a word of PKCE. */
+  readonly missingPkce: boolean
+}
+
 /** Asks candidates one after the other and keeps the record of it. */
 export class DiscoverySearch {
   readonly attempts: DiscoveryAttempt[] = []
   readonly #context: FlowContext
+  readonly #accept: Acceptance
 
-  constructor(context: FlowContext) {
+  constructor(context: FlowContext, accept: Acceptance) {
     this.#context = context
+    this.#accept = accept
   }
 
   async firstResource(urls: readonly string[], serverUrl: string): Promise<ResourceMetadata | undefined> {
@@ -65,13 +73,17 @@ export class DiscoverySearch {
     urls: readonly string[],
     issuerOf: (answer: Answer) => string,
   ): Promise<ServerMetadata | undefined> {
+    let silent: ServerMetadata | undefined
     for (const url of urls) {
       const answer = await this.#ask(url, requestServerMetadata)
       const metadata = await processServerMetadata(answer, issuerOf(answer))
       this.#note(answer, metadata ? 'authorization server metadata' : undefined)
-      if (metadata) return metadata
+      if (!metadata) continue
+      // The other document of the same issuer may say what this one leaves out.
+      if (metadata.code_challenge_methods_supported || this.#accept.missingPkce) return metadata
+      silent ??= metadata
     }
-    return undefined
+    return silent
   }
 
   async #ask(url: string, request: typeof requestServerMetadata): Promise<Answer> {

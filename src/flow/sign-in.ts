@@ -1,9 +1,15 @@
 import type { OAuthSettings } from '../definitions.ts'
-import { AuthorizationRefusedError, type ChallengeSummary } from '../errors/index.ts'
+import {
+  AuthorizationRefusedError,
+  type ChallengeSummary,
+  TokenRequestRefusedError,
+} from '../errors/index.ts'
 import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
 import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
+import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
+import type { Proven } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
 import { type ObtainedClient, obtainClient } from './obtain-client.ts'
@@ -96,29 +102,42 @@ async function authorize(
   discovery: Discovery,
   client: ObtainedClient,
   scope: string | undefined,
-  { settings, force }: SignInRequest,
+  { settings, force, previous }: SignInRequest,
   parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
 ): Promise<SignInResult> {
   const { redirectUri } = parts.listener
+  const foreign = foreignAuthorizationHost(discovery, settings)
+  const needsConfirmation =
+    foreign !== undefined && !wasConfirmed(foreign, discovery.metadata.issuer, previous)
   const ask = (requested: string | undefined, prompt: string | undefined) => {
-    const complete = async (token: TokenAnswer) => {
-      const tokens = tokenSet(discovery, client, redirectUri, requested, token, context)
-      const result = { tokens, registration: client.registration }
+    const complete = async ({ result: token, client: proven }: Proven<TokenAnswer>) => {
+      const tokens = {
+        ...tokenSet(discovery, proven, redirectUri, requested, token, context),
+        // Whoever came this far by a page of somebody else's has said yes to it.
+        ...(foreign !== undefined && { confirmed_authorization_host: foreign }),
+      }
+      const result = { tokens, registration: proven.registration }
       await parts.save(result)
       return result
     }
-    return authorizationCode({ discovery, client, scope: requested, prompt }, parts, complete, context)
+    const request = { discovery, client, scope: requested, prompt, needsConfirmation }
+    return authorizationCode(request, parts, complete, context)
   }
   const offline = scope?.split(' ').includes('offline_access') ?? false
   try {
     return await ask(scope, promptFor(force, offline))
   } catch (error) {
     const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
-    if (!added || !(error instanceof AuthorizationRefusedError) || error.error !== 'invalid_scope')
-      throw error
+    if (!added || !refusesScope(error)) throw error
     return ask(withoutOfflineAccess(scope), promptFor(force, false))
   }
+}
+
+/** Some servers look at the scope only when the code is exchanged. */
+function refusesScope(error: unknown): boolean {
+  const isRefusal = error instanceof AuthorizationRefusedError || error instanceof TokenRequestRefusedError
+  return isRefusal && error.error === 'invalid_scope'
 }
 
 /** OpenID Connect Core §3.1.2.1: `offline_access` needs consent, `login` makes the server ask who it is. */

@@ -18,6 +18,8 @@ export interface TokenSet {
   readonly client_kind: ClientKind
   readonly redirect_uri: string
   readonly token_endpoint: string
+  /** A host of the sign-in page that is not the issuer's, to which the person said yes. */
+  readonly confirmed_authorization_host?: string
   readonly revocation_endpoint?: string
   /** What was asked for: a step-up adds to it. */
   readonly requested_scope?: string

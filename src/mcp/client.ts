@@ -5,6 +5,7 @@ import { ServerLogin } from '../credentials/server-login.ts'
 import type { LoadedConfig, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
 import { Connection } from './connection.ts'
+import { ResponseCache } from './response-cache.ts'
 import type { McpPlatform } from './sdk.ts'
 import { Session } from './session.ts'
 import { createSdkClient, type SessionOptions } from './session-options.ts'
@@ -134,7 +135,8 @@ export class McpClient {
         ? new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
         : undefined
     const connection = new Connection(definition, { sdk, platform, runtime, login })
-    const client = createSdkClient(sdk, { name: runtime.clientName, version }, this.#parts)
+    const cache = new ResponseCache(() => connection.context)
+    const client = createSdkClient(sdk, { name: runtime.clientName, version }, this.#parts, cache)
     await signedIn(login, {
       operation: 'connect',
       perform: () => connection.open(client),
@@ -149,7 +151,7 @@ export class McpClient {
     const onClose = () => {
       if (this.#sessions.get(name) === session) this.#sessions.delete(name)
     }
-    const session = new Session({ name, client, connection, login, timeout, onClose, abort })
+    const session = new Session({ name, client, cache, connection, login, timeout, onClose, abort })
     this.#sessions.set(name, session)
     return session
   }

@@ -3,7 +3,7 @@ import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
 import { UnsupportedError } from '../errors/index.ts'
-import type { Connected } from '../events.ts'
+import type { Authorization, Connected } from '../events.ts'
 import { connectFailed, findLatchkeyError, statusOf } from './connect-failure.ts'
 import { observedFetch, type TransportState } from './observed-fetch.ts'
 import type { McpPlatform, McpSdk, SdkClient, SdkTransport } from './sdk.ts'
@@ -37,6 +37,7 @@ export class Connection {
   readonly #parts: ConnectionParts
   #kind: TransportKind | undefined
   #transport: SdkTransport | undefined
+  #opened = 0
   #state: TransportState = { now: 'closed', pending: new Set() }
 
   constructor(definition: ServerDefinition, parts: ConnectionParts) {
@@ -46,6 +47,19 @@ export class Connection {
 
   get kind(): TransportKind | undefined {
     return this.#kind
+  }
+
+  /** How the requests are authorized now; a login that begins or ends changes it. */
+  get authorization(): Authorization {
+    const definition = this.#definition
+    if (this.#parts.login) return this.#parts.login.authorization.now
+    return definition.kind === 'stdio' || definition.auth.method === 'none' ? 'none' : 'static'
+  }
+
+  /** Names who speaks to which session of the server: results may be kept as long as it stays the same. */
+  get context(): string {
+    const { login } = this.#parts
+    return [this.#opened, login?.signIns, login?.authorization.changes].join(' ')
   }
 
   /** Ended by the other side (a program that exited) or by `close`. */
@@ -95,6 +109,7 @@ export class Connection {
     const { emit, signal, clock } = this.#parts.runtime
     signal?.throwIfAborted()
     const state: TransportState = { now: 'connecting', pending: new Set() }
+    this.#opened += 1
     const transport = await create(state)
     const abort = () => void transport.close()
     transport.onclose = () => {

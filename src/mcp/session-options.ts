@@ -6,6 +6,7 @@ import type {
   ElicitResult,
   Root,
 } from '@modelcontextprotocol/client'
+import type { ResponseCache } from './response-cache.ts'
 import type { McpSdk, SdkClient } from './sdk.ts'
 
 /** What a program answers when a server asks something of it. */
@@ -25,6 +26,7 @@ export function createSdkClient(
   sdk: McpSdk,
   info: { name: string; version: string },
   { clientCapabilities, onElicitation, onSampling, roots }: SessionOptions,
+  responseCacheStore: ResponseCache,
 ): SdkClient {
   const capabilities: ClientCapabilities = {
     ...(onElicitation && { elicitation: {} }),
@@ -32,7 +34,11 @@ export function createSdkClient(
     ...(roots && { roots: {} }),
     ...clientCapabilities,
   }
-  const client = new sdk.Client(info, { capabilities, versionNegotiation: { mode: 'auto' } })
+  const client = new sdk.Client(info, {
+    capabilities,
+    versionNegotiation: { mode: 'auto' },
+    responseCacheStore,
+  })
   if (onElicitation)
     client.setRequestHandler('elicitation/create', async ({ params }) => onElicitation(params))
   if (onSampling) client.setRequestHandler('sampling/createMessage', async ({ params }) => onSampling(params))

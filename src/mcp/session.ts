@@ -10,9 +10,11 @@ import type {
 } from '@modelcontextprotocol/client'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import { ConnectFailedError } from '../errors/index.ts'
+import type { Authorization } from '../events.ts'
 import { findLatchkeyError } from './connect-failure.ts'
 import type { Connection, TransportKind } from './connection.ts'
 import { isSessionForgotten } from './observed-fetch.ts'
+import type { ResponseCache } from './response-cache.ts'
 import type { SdkClient } from './sdk.ts'
 import { signedIn } from './signed-in.ts'
 
@@ -20,6 +22,7 @@ export interface SessionParts {
   readonly name: string
   readonly client: SdkClient
   readonly connection: Connection
+  readonly cache: ResponseCache
   readonly login: ServerLogin | undefined
   /** Milliseconds for one MCP request; the SDK's default where absent. */
   readonly timeout: number | undefined
@@ -59,6 +62,14 @@ export class Session {
 
   get protocolVersion(): string | undefined {
     return this.client.getNegotiatedProtocolVersion()
+  }
+
+  /**
+   * How requests are authorized now. A server may take some of them without a login and ask for one later: then
+   * `anonymous` becomes `signed_in` in the middle of the session, and the event `authorization_changed` says so.
+   */
+  get authorization(): Authorization {
+    return this.#parts.connection.authorization
   }
 
   /** Whether calls can be made: false after `close`, and when the server's program has ended. */
@@ -120,14 +131,14 @@ export class Session {
     const once = async () => {
       await this.#ensureOpen()
       try {
-        return await act(this.client)
+        return await this.#keepingCache(act)
       } catch (error) {
         const known = findLatchkeyError(error)
         if (!isSessionForgotten(known)) throw known ?? error
       }
       // The server did not act on it: it knew no session that it could have been for.
       await this.#ensureOpen()
-      return act(this.client)
+      return this.#keepingCache(act)
     }
     return signedIn(this.#parts.login, {
       operation,
@@ -151,6 +162,17 @@ export class Session {
     const { timeout } = this.#parts
     const limits = { ...(timeout !== undefined && { timeout }), ...options }
     return this.run((client) => act(client, limits), { signal: options?.signal, operation })
+  }
+
+  /** A result that was asked for before a sign-in and came after it is not kept. */
+  async #keepingCache<T>(act: (client: SdkClient) => Promise<T>): Promise<T> {
+    const { connection, cache } = this.#parts
+    const before = connection.context
+    try {
+      return await act(this.client)
+    } finally {
+      if (connection.context !== before) cache.clear()
+    }
   }
 
   /** Replaces a lost connection, once for all who call, with the same client and its handlers. */

@@ -12,10 +12,16 @@ export interface PageContent {
   readonly next?: { readonly heading: string; readonly text: string; readonly command?: string }
   /** Who asked, who was asked. */
   readonly facts: readonly (readonly [name: string, value: string])[]
+  /** Links: the policy of the pages lets no form be sent. */
+  readonly choices?: readonly {
+    readonly kind: 'continue' | 'decline'
+    readonly path: string
+    readonly label: string
+  }[]
 }
 
 /** One HTML document that needs nothing else: no script, no font, no picture. */
-export function pageDocument({ tone, heading, lead, next, facts }: PageContent): string {
+export function pageDocument({ tone, heading, lead, next, facts, choices = [] }: PageContent): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -34,6 +40,7 @@ ${paragraphs(lead, ' class="lead"')}
 </div>
 ${next ? nextStep(next) : ''}
 ${facts.length > 0 ? `<dl>${facts.map(fact).join('')}</dl>` : ''}
+${choices.length > 0 ? `<nav aria-label="Your answer">${choices.map(choice).join('')}</nav>` : ''}
 </main>
 <footer><p>Shown by latchkey on your own computer.${tone === 'success' ? '' : ' Your terminal has the details.'}</p></footer>
 </body>
@@ -44,6 +51,10 @@ ${facts.length > 0 ? `<dl>${facts.map(fact).join('')}</dl>` : ''}
 function nextStep({ heading, text, command }: NonNullable<PageContent['next']>): string {
   const commandLine = command ? `<code class="command">${escapeHtml(command)}</code>` : ''
   return `<section class="next" aria-labelledby="next"><h2 id="next">${escapeHtml(heading)}</h2>${paragraphs(text)}${commandLine}</section>`
+}
+
+function choice({ kind, path, label }: NonNullable<PageContent['choices']>[number]): string {
+  return `<a class="${kind}" href="${escapeHtml(path)}">${escapeHtml(label)}</a>`
 }
 
 function fact([name, value]: readonly [string, string]): string {

@@ -1,11 +1,12 @@
 /** What the small sign beside the key says. Never by colour alone. */
-export type Tone = 'success' | 'error' | 'cancelled' | 'expired'
+export type Tone = 'success' | 'error' | 'cancelled' | 'expired' | 'question'
 
 const signs: Readonly<Record<Tone, string>> = {
   success: '<path d="m70.2 76.4 4.4 4.4 7.8-8.8"/>',
   error: '<path d="M76 68.8v8.2m0 5.8v.1"/>',
   cancelled: '<path d="m71 71 10 10m0-10L71 81"/>',
   expired: '<path d="M76 69v7.4l4.4 2.8"/>',
+  question: '<path d="M72 73.2a4 4 0 1 1 5.6 3.6c-1 .5-1.6 1.2-1.6 2.4v.2m0 4v.1"/>',
 }
 
 /** A key on a round ground with a sign for the outcome: drawn in the page, says nothing that the heading does not say. */

@@ -8,12 +8,12 @@ export const pageStyle = `
 :root{color-scheme:light dark;--ground:#f4f2ee;--card:#fff;--line:#dfdbd3;--text:#1f2328;--soft:#575e68;--well:#f4f2ee;--tone:#1b7a49;--tint:#e2f2e8}
 .error{--tone:#b42a22;--tint:#fbe7e4}
 .cancelled{--tone:#59616d;--tint:#e9ebee}
-.expired{--tone:#8f5600;--tint:#f9ecd6}
+.expired,.question{--tone:#8f5600;--tint:#f9ecd6}
 @media (prefers-color-scheme:dark){
 :root{--ground:#131518;--card:#1c1f24;--line:#343941;--text:#eceae5;--soft:#a9b0ba;--well:#131518;--tone:#68d29b;--tint:#1d3a2c}
 .error{--tone:#ff958b;--tint:#47221f}
 .cancelled{--tone:#b7bec9;--tint:#31363e}
-.expired{--tone:#f2bd68;--tint:#40301a}
+.expired,.question{--tone:#f2bd68;--tint:#40301a}
 }
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;min-height:100svh;display:flex;flex-direction:column;align-items:center;justify-content:center;padding:1.5rem 1rem;background:var(--ground);color:var(--text);font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;overflow-wrap:anywhere;-webkit-text-size-adjust:100%}
@@ -35,6 +35,11 @@ p code{padding:.1em .35em;background:var(--card);border:1px solid var(--line);bo
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.375rem 1.25rem;margin:1.375rem 0 0;padding-top:1.125rem;border-top:1px solid var(--line);font-size:.9375rem}
 dt{color:var(--soft)}
 dd{margin:0;font-weight:500}
+nav{display:flex;flex-wrap:wrap;gap:.75rem;margin-top:1.5rem}
+nav a{padding:.625rem 1.125rem;border:1px solid var(--text);border-radius:.5rem;color:var(--text);font-weight:600;text-decoration:none}
+nav a:hover,nav a:focus-visible{text-decoration:underline}
+nav a:focus-visible{outline:3px solid var(--tone);outline-offset:2px}
+nav .decline{background:var(--text);color:var(--card)}
 footer{max-width:31rem;margin-top:1.25rem;color:var(--soft);font-size:.8125rem;text-align:center}
 footer p{margin:0}
 @media (max-width:28rem){main{padding:1.75rem 1.25rem 1.5rem}h1{font-size:1.375rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}.mark{width:72px;height:72px}}

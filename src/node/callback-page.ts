@@ -54,6 +54,36 @@ export function outcomePage(outcome: RedirectOutcome, subject: PageSubject): Cal
   }
 }
 
+/** Before the person is sent to a sign-in page that does not belong to the authorization server that was named. */
+export function confirmationPage(
+  subject: PageSubject,
+  issuerHost: string,
+  continuePath: string,
+  declinePath: string,
+): CallbackPage {
+  const name = plainLine(subject.serverName, 100)
+  const host = plainLine(subject.authorizationHost, 253)
+  const issuer = plainLine(issuerHost, 253)
+  return page(200, {
+    tone: 'question',
+    heading: 'Is this the right sign-in page?',
+    lead: `${name} names ${issuer} as its authorization server, but the sign-in page is at ${host}.`,
+    next: {
+      heading: 'Continue only if you expect this',
+      text: `Whoever runs ${host} sees what you type there. If you do not know that it belongs to ${issuer}, do not continue.`,
+    },
+    facts: [
+      ['Server', plainLine(subject.serverName, 200)],
+      ['Authorization server', issuer],
+      ['Sign-in page at', host],
+    ],
+    choices: [
+      { kind: 'continue', path: continuePath, label: `Continue to ${host}` },
+      { kind: 'decline', path: declinePath, label: 'Do not continue' },
+    ],
+  })
+}
+
 /** For a start link that was followed a second time: somebody may have been faster, or the browser opened it twice. */
 export function usedLinkPage(subject: PageSubject): CallbackPage {
   return page(410, {

@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { SignInCancelledError, UrlRefusedError } from '../errors/index.ts'
 import type { Clock, ExpectedRedirect, PendingRedirect, RedirectOutcome } from '../ports.ts'
-import { outcomePage, usedLinkPage } from './callback-page.ts'
+import { confirmationPage, outcomePage, usedLinkPage } from './callback-page.ts'
 import { nothingHere, sendPage, sendRedirect, sendRefusal } from './loopback-listener-answer.ts'
 
 /** The part of the clock that is needed here. */
@@ -31,6 +31,9 @@ export class LoopbackSignIn implements PendingRedirect {
   readonly callbackPath: string
   readonly startPath = `/start/${unguessable()}`
   readonly donePath = `/done/${unguessable()}`
+  /** Where the page leads that asks about the host of the sign-in page. */
+  readonly continuePath = `/continue/${unguessable()}`
+  readonly declinePath = `/decline/${unguessable()}`
   readonly #request: ExpectedRedirect
   readonly #authorizationUrl: string
   readonly #stateDigest: Buffer
@@ -41,6 +44,8 @@ export class LoopbackSignIn implements PendingRedirect {
   readonly #awaitingDelivery: (() => void)[] = []
   #settle!: { resolve(parameters: URLSearchParams): void; reject(error: Error): void }
   #started = false
+  /** The person was sent to the authorization server. */
+  #ledOn = false
   #outcome: RedirectOutcome | undefined
 
   constructor(request: ExpectedRedirect, address: SignInAddress, clock: TimerClock) {
@@ -77,7 +82,31 @@ export class LoopbackSignIn implements PendingRedirect {
     else if (this.#started) sendPage(response, usedLinkPage(this.#request))
     else {
       this.#started = true
-      sendRedirect(response, 302, this.#authorizationUrl)
+      const { confirmAgainst } = this.#request
+      if (confirmAgainst === undefined) this.#leadOn(response)
+      else
+        sendPage(
+          response,
+          confirmationPage(this.#request, confirmAgainst, this.continuePath, this.declinePath),
+        )
+    }
+  }
+
+  /** The person says that the sign-in page is the right one. */
+  confirm(response: ServerResponse, prefetch: boolean): void {
+    if (this.#outcome) sendPage(response, outcomePage(this.#outcome, this.#request))
+    else if (!this.#started) sendRefusal(response, nothingHere)
+    else if (prefetch) sendRefusal(response, { status: 503, reason: 'This link is not for looking ahead.' })
+    else this.#leadOn(response)
+  }
+
+  /** The person says that it is not. */
+  decline(response: ServerResponse, prefetch: boolean): void {
+    if (this.#outcome) this.#leadToPage(response)
+    else if (!this.#started || prefetch) sendRefusal(response, nothingHere)
+    else {
+      this.#hold(response)
+      this.#settle.reject(notConfirmed(this.#request))
     }
   }
 
@@ -87,9 +116,13 @@ export class LoopbackSignIn implements PendingRedirect {
       this.#leadToPage(response)
       return
     }
-    this.#held.add(response)
-    response.once('close', () => this.#held.delete(response))
+    this.#hold(response)
     this.#settle.resolve(parameters)
+  }
+
+  /** Whether an answer can have come by the way that the person was to go. */
+  get awaitsCallback(): boolean {
+    return this.#request.confirmAgainst === undefined || this.#ledOn
   }
 
   finish(outcome: RedirectOutcome): void {
@@ -125,6 +158,16 @@ export class LoopbackSignIn implements PendingRedirect {
     if (this.owesPage) await new Promise<void>((resolve) => this.#awaitingDelivery.push(resolve))
   }
 
+  #leadOn(response: ServerResponse): void {
+    this.#ledOn = true
+    sendRedirect(response, 302, this.#authorizationUrl)
+  }
+
+  #hold(response: ServerResponse): void {
+    this.#held.add(response)
+    response.once('close', () => this.#held.delete(response))
+  }
+
   #leadToPage(response: ServerResponse): void {
     const settle = (): void => {
       cancelTimer()
@@ -135,6 +178,14 @@ export class LoopbackSignIn implements PendingRedirect {
     this.#deliveries.add(settle)
     sendRedirect(response, 303, this.donePath)
   }
+}
+
+function notConfirmed({ serverName, authorizationHost }: ExpectedRedirect): SignInCancelledError {
+  return new SignInCancelledError({
+    message: `${authorizationHost} was not confirmed as the sign-in page for ${serverName}.`,
+    remedy: `If it is the right one, sign in again and continue there, or set \`auth.authorization_hosts\` to ["${authorizationHost}"].`,
+    server: serverName,
+  })
 }
 
 function unguessable(): string {

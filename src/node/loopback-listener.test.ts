@@ -134,6 +134,56 @@ describe('the start URL', () => {
   )
 })
 
+describe('a sign-in page on a host of somebody else', () => {
+  let asked: PendingRedirect
+  let page: Got
+  const link = (kind: string) => {
+    const path = new RegExp(`<a class="${kind}" href="(/[a-z]+/[\\w-]{22})">`).exec(page.body)?.[1]
+    return new URL(path ?? 'missing', asked.startUrl).href
+  }
+
+  beforeEach(async () => {
+    asked = listener.expect({ ...request1, state: 'foreign', confirmAgainst: 'auth.linear.app' })
+    page = await ask(asked.startUrl)
+  })
+  const answer = () => `${listener.redirectUri}?code=c&state=foreign`
+
+  it('is not opened before the person says so; the page names both hosts', async () => {
+    expect(page.status).toBe(200)
+    expect(page.headers.location).toBeUndefined()
+    expect(page.body).toContain('auth.linear.app')
+    expect(page.body).toContain(request1.authorizationHost)
+    expect(page.body).not.toContain(request1.state)
+    expect(page.body).not.toMatch(/<script|<form/)
+    expect((await ask(asked.startUrl)).status).toBe(410)
+  })
+
+  it('is opened by the link of the page, not by a browser that looks ahead', async () => {
+    expect((await ask(link('continue'), { headers: { 'Sec-Purpose': 'prefetch' } })).status).toBe(503)
+    const led = await ask(link('continue'))
+    expect([led.status, led.headers.location]).toEqual([302, request1.authorizationUrl])
+    const last = browse(answer())
+    expect((await asked.response).get('code')).toBe('c')
+    asked.finish({ kind: 'success' })
+    expect((await last).status).toBe(200)
+  })
+
+  it('takes no answer that came past the page', async () => {
+    expect((await ask(answer())).body).toContain('Nobody is waiting')
+    expect(await isPending(asked.response)).toBe(true)
+  })
+
+  it('ends the sign-in when the person declines', async () => {
+    const last = browse(link('decline'))
+    await expect(asked.response).rejects.toMatchObject({
+      code: 'sign_in_cancelled',
+      remedy: expect.stringContaining('`auth.authorization_hosts`'),
+    })
+    asked.finish({ kind: 'cancelled' })
+    expect((await last).body).toContain('Sign-in cancelled')
+  })
+})
+
 describe('the callback', () => {
   it('hands over all parameters and holds its answer until the outcome is known', async () => {
     const held = ask(`${callback}&iss=https%3A%2F%2Fas.example&extra=1`)

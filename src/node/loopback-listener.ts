@@ -77,14 +77,18 @@ export class LoopbackPort {
     // Whatever does not carry our state, `error` included, is somebody else's and changes nothing.
     const state = stateOf(query)
     const signIn = state === undefined ? undefined : this.#find(state)
-    if (signIn?.callbackPath === path) signIn.receive(query, response)
+    if (signIn?.callbackPath === path && signIn.awaitsCallback) signIn.receive(query, response)
     else sendPage(response, unknownAnswerPage())
   }
 
   #show({ path, prefetch }: LoopbackRequest, response: ServerResponse): void {
-    const signIn = this.#signIns.find(({ startPath, donePath }) => path === startPath || path === donePath)
+    const signIn = this.#signIns.find(({ startPath, continuePath, declinePath, donePath }) =>
+      [startPath, continuePath, declinePath, donePath].includes(path),
+    )
     if (signIn === undefined) sendRefusal(response, nothingHere)
     else if (path === signIn.startPath) signIn.start(response, prefetch)
+    else if (path === signIn.continuePath) signIn.confirm(response, prefetch)
+    else if (path === signIn.declinePath) signIn.decline(response, prefetch)
     else signIn.showOutcome(response)
   }
 

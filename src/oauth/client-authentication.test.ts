@@ -3,6 +3,7 @@ import {
   type ClientAuthenticationMethod,
   chooseAuthenticationMethod,
   clientAuthentication,
+  otherAuthenticationMethod,
   registeredAuthenticationMethod,
   registrationAuthenticationMethod,
 } from './client-authentication.ts'
@@ -72,6 +73,26 @@ describe('the method', () => {
     [['client_secret_post', 'client_secret_basic'], 'client_secret_post'],
   ])('to register with: %j → %s', (supported, expected) => {
     expect(registrationAuthenticationMethod(supported)).toBe(expected)
+  })
+
+  type Method = ClientAuthenticationMethod
+  test.each<[Method, string | undefined, string[] | undefined, Method | undefined]>([
+    ['client_secret_basic', 'plain', ['client_secret_basic'], 'client_secret_post'],
+    ['client_secret_basic', 'plain', undefined, 'client_secret_post'],
+    ['client_secret_basic', 'a+b', ['client_secret_basic'], 'client_secret_basic_unencoded'],
+    ['client_secret_basic', 'a+b', ['client_secret_basic', 'client_secret_post'], 'client_secret_post'],
+    ['client_secret_post', 'plain', ['client_secret_basic', 'client_secret_post'], 'client_secret_basic'],
+    ['client_secret_post', 'plain', ['client_secret_post'], undefined],
+    ['client_secret_basic_unencoded', 'a+b', undefined, undefined],
+    ['none', 'plain', ['client_secret_post'], 'client_secret_post'],
+    ['none', undefined, ['client_secret_post'], undefined],
+  ])('after %s was refused: secret %s, %j → %s', (method, secret, supported, expected) => {
+    const client = {
+      client_id: 'id',
+      token_endpoint_auth_method: method,
+      ...(secret !== undefined && { client_secret: secret }),
+    }
+    expect(otherAuthenticationMethod(client, supported)).toBe(expected)
   })
 
   test.each<[string | undefined, boolean, string[] | undefined, ClientAuthenticationMethod]>([

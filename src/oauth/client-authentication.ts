@@ -1,8 +1,15 @@
 import * as oauth from 'oauth4webapi'
 import type { ServerMetadata } from './server-metadata.ts'
 
-/** How a client proves itself at the token endpoint (RFC 7591 §2, `token_endpoint_auth_method`). */
-export type ClientAuthenticationMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
+/**
+ * How a client proves itself at the token endpoint (RFC 7591 §2, `token_endpoint_auth_method`). The last is no method of
+ * the RFC: Basic for a server that does not undo the form encoding of RFC 6749 §2.3.1.
+ */
+export type ClientAuthenticationMethod =
+  | 'none'
+  | 'client_secret_basic'
+  | 'client_secret_post'
+  | 'client_secret_basic_unencoded'
 
 /** A client as the authorization server knows it, and how it authenticates. */
 export interface ClientInformation {
@@ -42,25 +49,56 @@ export function registeredAuthenticationMethod(
   return chooseAuthenticationMethod(metadata.token_endpoint_auth_methods_supported, hasSecret)
 }
 
+/**
+ * The method to try where the server says that it does not know the client: one it advertises, else Basic without form
+ * encoding where that makes a difference, else the body. `undefined` without a secret, or when there is no other.
+ */
+export function otherAuthenticationMethod(
+  { client_id, client_secret, token_endpoint_auth_method: method }: ClientInformation,
+  supported: readonly string[] | undefined,
+): ClientAuthenticationMethod | undefined {
+  if (client_secret === undefined) return undefined
+  switch (method) {
+    case 'none':
+      return chooseAuthenticationMethod(supported, true)
+    case 'client_secret_post':
+      return supported && !supported.includes('client_secret_basic') ? undefined : 'client_secret_basic'
+    case 'client_secret_basic': {
+      const isSameEncoded = [client_id, client_secret].every((text) => formEncoded(text) === text)
+      return isSameEncoded || supported?.includes('client_secret_post')
+        ? 'client_secret_post'
+        : 'client_secret_basic_unencoded'
+    }
+    default:
+      return undefined
+  }
+}
+
 /** Puts the client's proof on a token or revocation request (RFC 6749 §2.3). */
 export function clientAuthentication({
   client_secret,
   token_endpoint_auth_method,
 }: ClientInformation): oauth.ClientAuth {
   if (token_endpoint_auth_method === 'none' || client_secret === undefined) return oauth.None()
-  return token_endpoint_auth_method === 'client_secret_post'
-    ? oauth.ClientSecretPost(client_secret)
-    : basic(client_secret)
+  if (token_endpoint_auth_method === 'client_secret_post') return oauth.ClientSecretPost(client_secret)
+  return token_endpoint_auth_method === 'client_secret_basic_unencoded'
+    ? basic(client_secret, utf8)
+    : basic(client_secret, formEncoded)
 }
 
 /**
  * RFC 6749 §2.3.1, escaping only what the form encoding must: oauth4webapi escapes `-`, `.`, `_` and `~` as well, and
  * a server that does not decode would then refuse every UUID.
  */
-function basic(secret: string): oauth.ClientAuth {
+function basic(secret: string, encode: (text: string) => string): oauth.ClientAuth {
   return (_server, { client_id }, _body, headers) => {
-    headers.set('authorization', `Basic ${btoa(`${formEncoded(client_id)}:${formEncoded(secret)}`)}`)
+    headers.set('authorization', `Basic ${btoa(`${encode(client_id)}:${encode(secret)}`)}`)
   }
+}
+
+/** Bytes as characters, which is what `btoa` takes. */
+function utf8(text: string): string {
+  return String.fromCharCode(...new TextEncoder().encode(text))
 }
 
 function formEncoded(text: string): string {

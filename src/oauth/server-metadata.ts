@@ -81,7 +81,7 @@ export function assertPkceSupported(metadata: ServerMetadata): void {
       : `The metadata of the authorization server ${issuer} does not say that it supports PKCE.`,
     remedy: supported
       ? 'Ask its operator to enable S256.'
-      : 'If you know that it does (Microsoft Entra ID and Amazon Cognito leave it out), give its metadata under `auth.oauth_provider`: what you write there is taken as vouched for.',
+      : 'If you know that it does (Microsoft Entra ID and Amazon Cognito leave it out), set `auth.missing_pkce_metadata` to "accept", or give its metadata under `auth.oauth_provider`: what you write there is taken as vouched for.',
     issuer: metadata.issuer,
     supported,
   })

@@ -6,6 +6,7 @@ import {
   TokenRequestRefusedError,
 } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
+import type { JsonObject } from '../ports.ts'
 import { type Answer, cleanResponse, numberMember, readAnswer, stringMember } from './answer.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
 import type { ValidatedResponse } from './authorization-response.ts'
@@ -100,7 +101,8 @@ export async function processTokenAnswer(
   client: ClientInformation,
   redirectUri: string | undefined,
 ): Promise<TokenAnswer> {
-  const { members, status, ok, url, contentType } = answer
+  const { status, ok, url, contentType } = answer
+  const members = tokenMembersOf(answer.members)
   const error = members && stringMember(members, 'error')
   const notNow = status >= 500 || status === 429
   // Gateways and frameworks write `error` as well; where the status says "not now", only OAuth's own words count.
@@ -120,6 +122,13 @@ export async function processTokenAnswer(
     })
   }
   return judged(members, accessToken, endpoint, client)
+}
+
+/** Slack: the person's token is nested, and the top level is about an app without one of its own. */
+function tokenMembersOf(members: JsonObject | undefined): JsonObject | undefined {
+  const nested = members?.authed_user
+  const isNested = typeof nested === 'object' && nested !== null && !Array.isArray(nested)
+  return isNested && members?.access_token === undefined ? { ...members, ...nested } : members
 }
 
 async function judged(

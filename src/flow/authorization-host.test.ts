@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest'
+import type { ServerMetadata } from '../oauth/server-metadata.ts'
+import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
+import type { TokenSet } from './token-set.ts'
+
+function foreign(issuer: string, page: string, authorization_hosts: string[] = []): string | undefined {
+  const metadata = { issuer, authorization_endpoint: page } as ServerMetadata
+  return foreignAuthorizationHost({ metadata, source: 'resource metadata' }, { authorization_hosts })
+}
+
+test.each([
+  ['https://as.example.com', 'https://as.example.com/authorize'],
+  ['https://as.example.com/tenant', 'https://as.example.com:8443/authorize'],
+  ['https://as.example.com', 'https://login.as.example.com/authorize'],
+  ['https://as.example.com', 'https://example.com/authorize'],
+  ['http://127.0.0.1:4000', 'http://127.0.0.1:5000/authorize'],
+])('%s may send people to %s', (issuer, page) => {
+  expect(foreign(issuer, page)).toBeUndefined()
+})
+
+test.each([
+  ['https://as.example.com', 'https://evil.example/authorize', 'evil.example'],
+  // A neighbour: with shared domains (tenants, *.github.io) that is somebody else.
+  ['https://one.example.com', 'https://two.example.com/authorize', 'two.example.com'],
+  ['https://example.com', 'https://com/authorize', 'com'],
+  ['https://example.com', 'https://evilexample.com/authorize', 'evilexample.com'],
+  ['https://example.com', 'https://example.com.evil.example/', 'example.com.evil.example'],
+  ['http://127.0.0.1:4000', 'http://localhost:5000/authorize', 'localhost:5000'],
+  ['https://10.0.0.1', 'https://0.0.1/authorize', '0.0.0.1'],
+])('%s may not send people to %s unasked', (issuer, page, host) => {
+  expect(foreign(issuer, page)).toBe(host)
+  expect(foreign(issuer, page, [host])).toBeUndefined()
+  expect(foreign(issuer, page, [`x.${host}`])).toBe(host)
+})
+
+test('metadata of the configuration is vouched for', () => {
+  const metadata = { issuer: 'https://a.example', authorization_endpoint: 'https://b.example/' }
+  const found = { metadata: metadata as ServerMetadata, source: 'configuration' } as const
+  expect(foreignAuthorizationHost(found, {})).toBeUndefined()
+})
+
+test('a confirmation is for one host and one issuer', () => {
+  const previous = { issuer: 'https://a', confirmed_authorization_host: 'b' } as TokenSet
+  expect(wasConfirmed('b', 'https://a', previous)).toBe(true)
+  expect(wasConfirmed('c', 'https://a', previous)).toBe(false)
+  expect(wasConfirmed('b', 'https://other', previous)).toBe(false)
+  expect(wasConfirmed('b', 'https://a', undefined)).toBe(false)
+})

@@ -1,0 +1,29 @@
+import type { OAuthSettings } from '../definitions.ts'
+import type { Discovery } from './discover.ts'
+import type { TokenSet } from './token-set.ts'
+
+/**
+ * The host of the sign-in page, where it is neither the issuer's own, one below it, nor its parent domain, and the
+ * configuration does not vouch for it: whoever wrote the metadata sends the person to somebody else's page.
+ */
+export function foreignAuthorizationHost(
+  { metadata, source }: Pick<Discovery, 'metadata' | 'source'>,
+  { authorization_hosts = [] }: Pick<OAuthSettings, 'authorization_hosts'>,
+): string | undefined {
+  if (source === 'configuration') return undefined
+  const { host, hostname } = new URL(metadata.authorization_endpoint)
+  const issuer = new URL(metadata.issuer).hostname
+  const belongs = hostname === issuer || hostname.endsWith(`.${issuer}`) || hostname === parentDomain(issuer)
+  return belongs || authorization_hosts.includes(host) ? undefined : host
+}
+
+/** Whether the person said yes to this host before, for the same issuer. */
+export function wasConfirmed(host: string, issuer: string, previous: TokenSet | undefined): boolean {
+  return previous?.issuer === issuer && previous.confirmed_authorization_host === host
+}
+
+/** Not a top-level domain, and of no IP address: `auth.example.com` has `example.com`, `example.com` has none. */
+function parentDomain(hostname: string): string | undefined {
+  const parent = hostname.slice(hostname.indexOf('.') + 1)
+  return /^[\d.]+$|^\[/.test(hostname) || !parent.includes('.') ? undefined : parent
+}
