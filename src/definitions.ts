@@ -19,6 +19,8 @@ export interface OAuthSettings {
   account?: string
   /** `false`: never ask for `offline_access`. */
   offline_access?: boolean
+  /** `true`: tokens bound to a key that latchkey proves to have with every request (RFC 9449). */
+  dpop?: boolean
   /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */
   authorization_hosts?: string[]
   oauth_provider?: OAuthProvider

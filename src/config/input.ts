@@ -67,6 +67,8 @@ export interface OAuthConfig extends CamelCaseOAuthConfig {
   account?: string | undefined
   /** `false`: never ask for `offline_access`. */
   offline_access?: boolean | undefined
+  /** `true`: tokens bound to a key, proven with every request (DPoP, RFC 9449). @default false */
+  dpop?: boolean | undefined
   /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */
   authorization_hosts?: readonly string[] | undefined
   /** Authorization server metadata you vouch for: nothing is discovered. */

@@ -18,6 +18,7 @@ const CHECKS: { [K in Name]-?: (value: unknown, key: string) => NonNullable<OAut
   resource,
   account: credential,
   offline_access: boolean,
+  dpop: boolean,
   authorization_hosts: hosts,
   oauth_provider: oauthProvider,
 }

@@ -9,6 +9,7 @@ import {
 } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { missingDpop } from '../flow/dpop.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
@@ -70,7 +71,9 @@ export class ServerLogin {
   /** The error for code that may not wait for a person. */
   required(challenge: ChallengeSummary | undefined, why?: string): Error {
     const { account, configuredClientId } = this.identity
-    const { name, url } = this.server
+    const { name, url, settings } = this.server
+    const missing = missingDpop(name, challenge, settings)
+    if (missing) return missing
     const clientId = name === url ? configuredClientId : null
     return loginRequired(name, { account, clientId, challenge, ...(why && { why }) })
   }
@@ -97,6 +100,18 @@ export class ServerLogin {
       server: this.server.name,
       status: 401,
       cause,
+    })
+  }
+
+  /** The error for a proof of possession that is refused: neither another token nor another sign-in would help. */
+  refusesProof(error: string): CredentialRefusedError {
+    return new CredentialRefusedError({
+      message: `${this.server.name} refused the proof of possession (HTTP 401, ${error}).`,
+      remedy:
+        'Compare the clock of this machine: proofs are good for a few minutes only. Else the address it is reached by is not the one it knows itself by (a proxy), which its operator has to look into.',
+      server: this.server.name,
+      status: 401,
+      scheme: 'dpop',
     })
   }
 

@@ -6,11 +6,13 @@ import {
 } from '../errors/index.ts'
 import { type AuthorizationRequest, createAuthorizationRequest } from '../oauth/authorization-request.ts'
 import { processAuthorizationResponse, type ValidatedResponse } from '../oauth/authorization-response.ts'
+import { type DpopKey, dpopThumbprint } from '../oauth/dpop-key.ts'
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
 import { processTokenAnswer, requestCodeExchange, type TokenAnswer } from '../oauth/token-request.ts'
 import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../ports.ts'
 import type { FlowContext } from './context.ts'
 import type { Discovery } from './discover.ts'
+import { tokenRequestContext } from './dpop.ts'
 import type { ObtainedClient } from './obtain-client.ts'
 
 /** Seconds without a callback after which the person is reminded of the redirect URI. */
@@ -21,6 +23,8 @@ export interface AuthorizationCodeRequest {
   readonly client: ObtainedClient
   readonly scope: string | undefined
   readonly prompt: string | undefined
+  /** The key that code and tokens are to be bound to. */
+  readonly dpopKey: DpopKey | undefined
 }
 
 export interface AuthorizationCodeParts {
@@ -40,7 +44,7 @@ export async function authorizationCode(
   { listener, openUrl, timeout }: AuthorizationCodeParts,
   context: FlowContext,
 ): Promise<TokenAnswer> {
-  const { discovery, client, scope, prompt } = request
+  const { discovery, client, scope, prompt, dpopKey } = request
   const { metadata, resource } = discovery
   const authorization = await createAuthorizationRequest(metadata, {
     clientId: client.client.client_id,
@@ -48,6 +52,7 @@ export async function authorizationCode(
     scope,
     resource,
     ...(prompt && { prompt }),
+    ...(dpopKey && { dpopJkt: await dpopThumbprint(dpopKey) }),
   })
   const authorizationHost = context.judgeUrl(authorization.url, 'authorization_endpoint').host
   const pending = listener.expect({
@@ -63,10 +68,10 @@ export async function authorizationCode(
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
     const response = judge(parameters, authorization, metadata, context)
-    const answer = await requestCodeExchange(metadata, client.client, response, authorization, {
-      fetch: context.fetch('token'),
-    })
-    const token = await processTokenAnswer(answer, metadata, client.client, listener.redirectUri)
+    const requests = tokenRequestContext(dpopKey, context)
+    const answer = await requestCodeExchange(metadata, client.client, response, authorization, requests)
+    const provesKey = dpopKey !== undefined
+    const token = await processTokenAnswer(answer, metadata, client.client, listener.redirectUri, provesKey)
     finish({ kind: 'success' })
     return token
   } catch (error) {

@@ -1,11 +1,13 @@
 import type { OAuthSettings } from '../definitions.ts'
 import { AuthorizationRefusedError, type ChallengeSummary } from '../errors/index.ts'
+import type { DpopKey } from '../oauth/dpop-key.ts'
 import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
 import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
+import { missingDpop, newDpopKey } from './dpop.ts'
 import { type ObtainedClient, obtainClient } from './obtain-client.ts'
 import { probe } from './probe.ts'
 import { redirectAddress } from './redirect-address.ts'
@@ -71,8 +73,11 @@ async function signInAt(
   const challenge =
     request.challenge ??
     (settings.oauth_provider ? undefined : await probe(serverUrl, request.headers, context))
+  const missing = missingDpop(context.server, challenge, settings)
+  if (missing) throw missing
   const knownIssuers = previous ? [previous.issuer] : []
   const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
+  const dpopKey = await newDpopKey(settings, discovery.metadata)
   const scope = scopeOf(request, discovery, challenge)
   const client = await obtainClient(
     {
@@ -90,11 +95,15 @@ async function signInAt(
     discovery,
     client,
     scope,
+    dpopKey,
     request,
     { ...parts, listener },
     context,
   )
-  const tokens = tokenSet(discovery, client, listener.redirectUri, requested, token, context)
+  const tokens: TokenSet = {
+    ...tokenSet(discovery, client, listener.redirectUri, requested, token, context),
+    ...(dpopKey && { dpop_key: dpopKey }),
+  }
   context.emit({
     type: 'token_received',
     server: context.server,
@@ -111,6 +120,7 @@ async function authorize(
   discovery: Discovery,
   client: ObtainedClient,
   scope: string | undefined,
+  dpopKey: DpopKey | undefined,
   { settings, force }: SignInRequest,
   parts: AuthorizationCodeParts,
   context: FlowContext,
@@ -118,13 +128,14 @@ async function authorize(
   const offline = scope?.split(' ').includes('offline_access') ?? false
   const prompt = promptFor(force, offline)
   try {
-    return { scope, token: await authorizationCode({ discovery, client, scope, prompt }, parts, context) }
+    const request = { discovery, client, scope, prompt, dpopKey }
+    return { scope, token: await authorizationCode(request, parts, context) }
   } catch (error) {
     const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
     if (!added || !(error instanceof AuthorizationRefusedError) || error.error !== 'invalid_scope')
       throw error
     const narrower = withoutOfflineAccess(scope)
-    const again = { discovery, client, scope: narrower, prompt: promptFor(force, false) }
+    const again = { discovery, client, scope: narrower, prompt: promptFor(force, false), dpopKey }
     return { scope: narrower, token: await authorizationCode(again, parts, context) }
   }
 }

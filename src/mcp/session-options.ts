@@ -25,12 +25,16 @@ export function createSdkClient(
   sdk: McpSdk,
   info: { name: string; version: string },
   { clientCapabilities, onElicitation, onSampling, roots }: SessionOptions,
+  extensions: NonNullable<ClientCapabilities['extensions']> = {},
 ): SdkClient {
   const capabilities: ClientCapabilities = {
     ...(onElicitation && { elicitation: {} }),
     ...(onSampling && { sampling: {} }),
     ...(roots && { roots: {} }),
     ...clientCapabilities,
+    ...(Object.keys(extensions).length > 0 && {
+      extensions: { ...extensions, ...clientCapabilities?.extensions },
+    }),
   }
   const client = new sdk.Client(info, { capabilities, versionNegotiation: { mode: 'auto' } })
   if (onElicitation)
