@@ -104,6 +104,7 @@ test('every setting, in snake_case and in camelCase', () => {
     resource: 'api://abc',
     account: 'work',
     offline_access: false,
+    dpop: true,
     authorization_hosts: ['login.example.com', 'login.example.com:8443'],
   }
   expect(settings(expected)).toEqual(expected)
@@ -174,6 +175,7 @@ test.each([
   [{ scope: 'a "b"' }, 'auth.scope', 'no scope'],
   [{ scope: 'a\tb' }, 'auth.scope', 'control character'],
   [{ offline_access: 'false' }, 'auth.offline_access', 'true or false'],
+  [{ dpop: 'auto' }, 'auth.dpop', 'true or false'],
   [{ resource: 'mcp' }, 'auth.resource', 'absolute URI'],
   [{ resource: 'https://a.example.com/#' }, 'auth.resource', 'without "#…"'],
   [{ client_metadata_url: 'http://a.example.com/c' }, 'auth.client_metadata_url', 'https://'],
