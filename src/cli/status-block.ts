@@ -5,7 +5,7 @@ import { moment } from './times.ts'
 
 /** A login as lines for a person: a heading, then what is known. `now` in seconds since 1970. */
 export function statusBlock(status: LoginStatus, now: number, heading = headingOf(status)): string[] {
-  const { url, issuer, resource, scope, location, next } = status
+  const { url, issuer, resource, scope, token_type, location, next } = status
   const known: [string, string | undefined][] = [
     ['url', url === status.server ? undefined : url || undefined],
     ['method', methodOf(status)],
@@ -13,6 +13,7 @@ export function statusBlock(status: LoginStatus, now: number, heading = headingO
     ['issuer', issuer],
     ['resource', resource === url ? undefined : resource],
     ['scope', scope],
+    ['bound', token_type === 'dpop' ? 'to a key kept with the login (DPoP)' : undefined],
     ['expires', expiryOf(status, now)],
     ['stored', status.method === 'oauth' && status.state !== 'signed_out' ? location : undefined],
     ['next', next === '' ? undefined : next],
