@@ -1,10 +1,13 @@
 import type { OAuthSettings } from '../definitions.ts'
 import { AuthorizationRefusedError, type ChallengeSummary } from '../errors/index.ts'
-import type { DpopKey } from '../oauth/dpop-key.ts'
 import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
-import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
+import {
+  type AuthorizationCodeParts,
+  type AuthorizationCodeRequest,
+  authorizationCode,
+} from './authorization-code.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
 import { missingDpop, newDpopKey } from './dpop.ts'
@@ -92,10 +95,7 @@ async function signInAt(
     context,
   )
   const { scope: requested, token } = await authorize(
-    discovery,
-    client,
-    scope,
-    dpopKey,
+    { discovery, client, scope, dpopKey },
     request,
     { ...parts, listener },
     context,
@@ -117,25 +117,22 @@ async function signInAt(
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
 async function authorize(
-  discovery: Discovery,
-  client: ObtainedClient,
-  scope: string | undefined,
-  dpopKey: DpopKey | undefined,
+  wanted: Omit<AuthorizationCodeRequest, 'prompt'>,
   { settings, force }: SignInRequest,
   parts: AuthorizationCodeParts,
   context: FlowContext,
 ): Promise<{ scope: string | undefined; token: TokenAnswer }> {
+  const { scope } = wanted
   const offline = scope?.split(' ').includes('offline_access') ?? false
   const prompt = promptFor(force, offline)
   try {
-    const request = { discovery, client, scope, prompt, dpopKey }
-    return { scope, token: await authorizationCode(request, parts, context) }
+    return { scope, token: await authorizationCode({ ...wanted, prompt }, parts, context) }
   } catch (error) {
     const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
     if (!added || !(error instanceof AuthorizationRefusedError) || error.error !== 'invalid_scope')
       throw error
     const narrower = withoutOfflineAccess(scope)
-    const again = { discovery, client, scope: narrower, prompt: promptFor(force, false), dpopKey }
+    const again = { ...wanted, scope: narrower, prompt: promptFor(force, false) }
     return { scope: narrower, token: await authorizationCode(again, parts, context) }
   }
 }
