@@ -3,7 +3,7 @@ import { createDpopVerifier, type DpopVerifier, decoded, digest } from '../../te
 import type { Answer } from './answer.ts'
 import { parseChallenges } from './challenge.ts'
 import { DpopProver, refusedProof, withServerNonce } from './dpop.ts'
-import { type DpopAlgorithm, generateDpopKey } from './dpop-key.ts'
+import { type DpopAlgorithm, dpopThumbprint, generateDpopKey } from './dpop-key.ts'
 
 const URL_ = 'https://mcp.example/mcp'
 const clock = { now: () => Date.now() }
@@ -145,4 +145,45 @@ test.each([
   ['Bearer error="use_dpop_nonce"', undefined],
 ])('%s refuses the proof: %s', (value, expected) => {
   expect(refusedProof(parseChallenges(value))).toBe(expected)
+})
+
+describe('the verifier of these tests notices', () => {
+  test.each<[string, RegExp, object]>([
+    ['another method', /^htm/, { method: 'GET' }],
+    ['another address', /^htu/, { url: 'https://mcp.example/other' }],
+    ['another token', /^ath/, { token: 'other' }],
+    ['no token where the proof is for one', /^ath/, { token: undefined }],
+    ['another key than the one of the token', /another key/, { jkt: 'other' }],
+  ])('%s', async (_, refusal, change) => {
+    const prover = await newProver()
+    const proof = await prover.proof({ method: 'POST', url: URL_, accessToken: 'at' })
+    const verifier = createDpopVerifier()
+    const jkt = await dpopThumbprint(prover.key)
+    const request = { method: 'POST', url: URL_, proof, token: 'at', jkt }
+    expect(verifier.refuse({ ...request, ...change })).toBeDefined()
+    expect(verifier.refusals).toEqual([expect.stringMatching(refusal)])
+    expect(createDpopVerifier().refuse(request)).toBeUndefined()
+  })
+
+  test('a proof that was used before, one of yesterday, two at once, and one that was changed', async () => {
+    const prover = await newProver()
+    const proof = await prover.proof({ method: 'POST', url: URL_ })
+    const yesterday = new DpopProver(prover.key, { now: () => Date.now() - 86_400_000 })
+    const old = await yesterday.proof({ method: 'POST', url: URL_ })
+    const [header, claims, signature] = proof.split('.')
+    const other = (await prover.proof({ method: 'POST', url: URL_ })).split('.')[1]
+    const verifier = createDpopVerifier()
+    accepted(verifier, proof)
+    for (const bad of [proof, old, `${proof}, ${old}`, `${header}.${other}.${signature}`, undefined]) {
+      expect(verifier.refuse({ method: 'POST', url: URL_, proof: bad })).toBe('invalid_dpop_proof')
+    }
+    expect(claims).not.toBe(other)
+    expect(verifier.refusals).toEqual([
+      'jti used before',
+      'iat is not recent',
+      'there is not exactly one proof',
+      'the signature is wrong',
+      'there is not exactly one proof',
+    ])
+  })
 })
