@@ -128,7 +128,7 @@ export interface TokenReceived extends OfServer {
   type: 'token_received'
   grant: 'authorization_code' | 'refresh_token'
   scope?: string
-  /** Milliseconds since 1970. Absent when the server gave no lifetime. */
+  /** Seconds since 1970, as in the stored login. Absent when the server gave no lifetime. */
   expires_at?: number
   /** Whether it can be renewed without the person. */
   refreshable: boolean

@@ -2,6 +2,7 @@ import { createAuthorizedFetch } from './authorized-fetch/authorized-fetch.ts'
 import type { HttpServerConfig } from './config/input.ts'
 import { definitionFromServer } from './config/mcp-servers.ts'
 import { type LoginStatus, loginStatus } from './credentials/login-status.ts'
+import { createMemoryStore } from './credentials/memory-store.ts'
 import type { Runtime } from './credentials/runtime.ts'
 import { ServerLogin } from './credentials/server-login.ts'
 import { SignInQueue } from './credentials/sign-in-queue.ts'
@@ -42,16 +43,14 @@ export interface Latchkey {
   logout(server: ServerInput, options?: LatchkeyOptions): Promise<LogoutOutcome>
   /** What is stored for a server; asks no network. */
   status(server: ServerInput, options?: LatchkeyOptions): Promise<LoginStatus>
-  /** A current access token, renewed if need be. @throws `login_required`, `unsupported` for one bound to a key (DPoP) */
-  accessToken(server: ServerInput, options?: LatchkeyOptions): Promise<string>
   readonly runtime: (options: LatchkeyOptions) => Runtime
 }
 
 export function createLatchkey(platform: FullPlatform): Latchkey {
-  // One queue for the whole process: one browser tab at a time, whoever asks.
-  const signInQueue = new SignInQueue(platform.clock)
-  const runtime = (options: LatchkeyOptions) => createRuntime(platform, options, signInQueue)
-  const open = (server: ServerInput, options: LatchkeyOptions = {}) => {
+  // For the whole process: one browser tab at a time, whoever asks, and one memory for all who keep logins in it.
+  const shared = { signInQueue: new SignInQueue(platform.clock), memoryStore: createMemoryStore() }
+  const runtime = (options: LatchkeyOptions) => createRuntime(platform, options, shared)
+  const open = (server: ServerInput, { force: _force, ...options }: LoginOptions = {}) => {
     const { name, ...config } = server
     const { definition, warnings } = definitionFromServer(name, config)
     const made = runtime(options)
@@ -78,10 +77,6 @@ export function createLatchkey(platform: FullPlatform): Latchkey {
     async status(server, options) {
       const opened = open(server, options)
       return serverStatus(opened.definition, opened.runtime)
-    },
-    async accessToken(server, options) {
-      const opened = open(server, options)
-      return (await currentToken(opened.definition, opened.runtime)).access_token
     },
   }
 }
@@ -118,7 +113,7 @@ export async function currentToken(definition: ServerDefinition, runtime: Runtim
   }
   const login = oauthLogin(definition, runtime)
   const tokens = await login.keeper.usable()
-  if (!tokens) throw login.required(undefined)
+  if (!tokens || tokens === 'over') throw login.required(undefined)
   if (tokens.token_type === 'dpop') throw bareToken(login.server.name)
   return tokens
 }

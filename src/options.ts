@@ -1,11 +1,12 @@
-import { createMemoryStore } from './credentials/memory-store.ts'
+import { nearestKey } from './config/nearest-key.ts'
+import { invalid, unexpected } from './config/problem.ts'
 import type { Interactive, Runtime } from './credentials/runtime.ts'
 import type { SignInQueue } from './credentials/sign-in-queue.ts'
 import type { EventListener } from './events.ts'
 import type { McpPlatform } from './mcp/sdk.ts'
 import type { SessionOptions } from './mcp/session-options.ts'
 import { createNetwork } from './net/network.ts'
-import type { CredentialStore, Fetch, Platform } from './ports.ts'
+import type { Clock, CredentialStore, Fetch, Platform } from './ports.ts'
 import { VERSION } from './version.ts'
 
 /** What a program may set; everything has a default. */
@@ -35,24 +36,28 @@ export interface LatchkeyOptions extends SessionOptions {
 /** All that a platform brings. */
 export type FullPlatform = Platform & McpPlatform
 
+/** What all clients of one process share. */
+export interface ProcessParts {
+  readonly signInQueue: SignInQueue
+  readonly memoryStore: CredentialStore
+}
+
 /** Joins the platform and the options of one caller. */
 export function createRuntime(
   platform: FullPlatform,
   options: LatchkeyOptions,
-  signInQueue: SignInQueue,
+  { signInQueue, memoryStore }: ProcessParts,
 ): Runtime {
+  checkOptions(options)
   const { clock, redirectReceiver, userAgent: browser } = platform
   const { openUrl, store = 'file' } = options
-  const emit = tellAll([
-    platform.diagnostics,
-    options.onEvent,
-    (options.debug ?? platform.debug) ? platform.debugListener : undefined,
-  ])
+  const debugListener = (options.debug ?? platform.debug) ? platform.debugListener : undefined
+  const emit = tellAll([platform.diagnostics, options.onEvent, debugListener], clock)
   const userAgent = `latchkey/${VERSION}`
   return {
     network: createNetwork({ fetch: options.fetch ?? platform.fetch, clock, emit, userAgent }),
     clock,
-    store: chosenStore(store, platform, emit),
+    store: store === 'file' ? platform.createStore(emit) : store === 'memory' ? memoryStore : store,
     receiver: redirectReceiver,
     openUrl: openUrl ? async (url) => openUrl(url) : browser && ((url) => browser.open(url)),
     attended: platform.attended || openUrl !== undefined,
@@ -66,27 +71,55 @@ export function createRuntime(
   }
 }
 
-function chosenStore(
-  store: NonNullable<LatchkeyOptions['store']>,
-  platform: FullPlatform,
-  emit: EventListener,
-): CredentialStore {
-  if (store === 'file') return platform.createStore(emit)
-  return store === 'memory' ? createMemoryStore() : store
+/** An option that is misspelt must not quietly mean its default: that default may be to open a browser. */
+function checkOptions(options: LatchkeyOptions): void {
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(OPTIONS, name)) continue
+    const near = nearestKey(name, Object.keys(OPTIONS))
+    throw invalid(`options.${name}`, 'not known.', near && `Did you mean \`${near}\`?`)
+  }
+  const { interactive, store, callbackTimeout } = options
+  if (interactive !== undefined && !['auto', 'always', 'never'].includes(interactive)) {
+    throw unexpected('options.interactive', interactive, '"auto", "always" or "never"')
+  }
+  if (typeof store === 'string' && store !== 'file' && store !== 'memory') {
+    throw unexpected('options.store', store, '"file", "memory" or a CredentialStore')
+  }
+  if (callbackTimeout !== undefined && !(Number.isFinite(callbackTimeout) && callbackTimeout > 0)) {
+    throw unexpected('options.callbackTimeout', callbackTimeout, 'a number of milliseconds above 0')
+  }
+}
+
+/** Every option, so that the compiler misses none. */
+const OPTIONS: Readonly<Record<keyof LatchkeyOptions, true>> = {
+  account: true,
+  interactive: true,
+  store: true,
+  openUrl: true,
+  fetch: true,
+  onEvent: true,
+  signal: true,
+  debug: true,
+  clientName: true,
+  callbackTimeout: true,
+  clientCapabilities: true,
+  onElicitation: true,
+  onSampling: true,
+  roots: true,
 }
 
 /** One listener of a program must not keep the others, or the work, from going on. */
-function tellAll(listeners: readonly (EventListener | undefined)[]): EventListener {
+function tellAll(listeners: readonly (EventListener | undefined)[], clock: Clock): EventListener {
   const present = listeners.filter((listener) => listener !== undefined)
   return (event) => {
     for (const listener of present) {
       try {
         listener(event)
       } catch (error) {
-        // Reported where uncaught errors go, as an event emitter would; the sign-in is not to blame.
-        queueMicrotask(() => {
+        // Thrown where uncaught errors go, as an event emitter would, but not before a token in hand is stored.
+        clock.setTimer(() => {
           throw error
-        })
+        }, 1_000)
       }
     }
   }

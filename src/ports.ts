@@ -76,6 +76,11 @@ export interface CredentialStore {
   }): Promise<StoredRecord[]>
   /** Waits for the exclusive right to change what belongs to this key. */
   lock(key: CredentialKey, options?: { signal?: AbortSignal }): Promise<Lease>
+  /**
+   * Throws `store_failed` when a record of this kind and account could not be written, before anybody signs in for it.
+   * Optional: without it the failure comes with the write.
+   */
+  prepare?(place: Pick<CredentialKey, 'kind' | 'serverDomain' | 'account'>): Promise<void>
   /** Where the record is, in words a person can use: a path, a database key. */
   locate(key: CredentialKey): string
 }
@@ -119,6 +124,8 @@ export interface ExpectedRedirect {
   /** For the pages: who asks and who is asked. */
   readonly serverName: string
   readonly authorizationHost: string
+  /** What a person types to try again: `latchkey login linear`. */
+  readonly loginCommand: string
 }
 
 export interface PendingRedirect {

@@ -10,13 +10,14 @@ export type {
   StdioServerConfig,
 } from './config/input.ts'
 export type { LoginStatus } from './credentials/login-status.ts'
+export { createMemoryStore } from './credentials/memory-store.ts'
 export type { Interactive } from './credentials/runtime.ts'
 export type { ProviderMetadata, RequestSigner } from './definitions.ts'
 export * from './errors/index.ts'
 export type * from './events.ts'
 export type { LoginOptions, LogoutOutcome, ServerInput } from './latchkey.ts'
 export type { AllSessions } from './mcp/client.ts'
-export type { Session } from './mcp/session.ts'
+export type { RunOptions, Session } from './mcp/session.ts'
 export type { SessionOptions } from './mcp/session-options.ts'
 export type { LatchkeyOptions } from './options.ts'
 export type {

@@ -80,6 +80,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
       state: 'state-of-the-test',
       authorizationUrl: authorizationUrl.href,
       serverName: 'linear',
+      loginCommand: 'latchkey login linear',
       authorizationHost: 'auth.linear.app',
     })
   }
@@ -143,6 +144,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
       state: 'narrow',
       authorizationUrl: `${authorizationServer.origin}/authorize?state=narrow&redirect_uri=${encodeURIComponent(listener.redirectUri)}`,
       serverName: `https://mcp.example.com/${'very-long-path'.repeat(6)}`,
+      loginCommand: 'latchkey login linear',
       authorizationHost: `${'sub-domain.'.repeat(12)}example.com`,
     })
     const arrival = page.goto(signIn.startUrl)

@@ -272,16 +272,6 @@ describe('what is refused', () => {
     expect(server.requests).toHaveLength(2)
   })
 
-  test('a bare token is not handed out', async () => {
-    await start()
-    const bench = await newProcess()
-    await bench.login({ name: 'demo', ...entry() })
-    const error = await failureOf<Error & { code: string }>(bench.latchkey.accessToken(entry()))
-    expect(error.code).toBe('unsupported')
-    const [login] = await storedLogins(home)
-    expect(error.message).not.toContain(String(login!.record.access_token))
-  })
-
   test('a stored bearer login, once the configuration wants bound tokens', async () => {
     await start()
     const bench = await newProcess()

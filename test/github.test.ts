@@ -133,7 +133,7 @@ describe('errors with HTTP 200', () => {
       error: 'bad_verification_code',
       status: 200,
     })
-    expect(error.remedy).toContain('latchkey login')
+    expect(error.remedy).toContain('Sign in again')
     expect(github.requests.to(TOKEN)).toHaveLength(2)
   })
 

@@ -128,7 +128,7 @@ describe('who may open a browser', () => {
     await open()
     const client = bench.client({ demo: { url: server.url, auth: { offline_access: false } } })
     const session = await client.createSession('demo')
-    clock.pass(2 * 60 * 60_000)
+    authorizationServer.expireAccessTokens()
     let release = () => {}
     const held = new Promise<void>((resolve) => {
       release = resolve

@@ -37,6 +37,7 @@ function redirectTarget(
   const keepsMethod = response.status === 307 || response.status === 308
   const isRead = ['GET', 'HEAD'].includes(method) && [301, 302, 303].includes(response.status)
   if (!keepsMethod && !isRead) return undefined
+  if (!URL.canParse(location, url)) return undefined
   const target = new URL(location, url)
   return target.origin === new URL(url).origin ? target.href : undefined
 }

@@ -1,5 +1,7 @@
 import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
+import { untilAborted } from '../credentials/until-aborted.ts'
+import type { ChallengeSummary } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { challengeOf, parseChallenges } from '../oauth/challenge.ts'
@@ -26,32 +28,55 @@ export function createOAuthSend(
     sendToServer(request, header.attach(tokens), header.heeding(fetch, tokens))
 
   const sendWith = async (request: Sendable, tokens: TokenSet | undefined) => {
-    const response = await sendOnce(request, tokens)
-    if (!tokens?.dpop_key || proofErrorOf(response) !== 'use_dpop_nonce') return response
-    // The nonce is remembered by now; without it, or with one that is refused, the second answer says the same.
-    await response.body?.cancel()
-    return sendOnce(request, tokens)
+    let response = await sendOnce(request, tokens)
+    if (tokens?.dpop_key && proofErrorOf(response) === 'use_dpop_nonce') {
+      await response.body?.cancel()
+      // The nonce is remembered by now.
+      response = await sendOnce(request, tokens)
+    }
+    await throwIfProofIsRefused(response, tokens, login)
+    return response
   }
 
   return async (request) => {
-    const tokens = await login.keeper.usable()
-    let response = await sendWith(request, tokens)
-    await throwIfProofIsRefused(response, tokens, login)
+    const { signal } = request.init
+    const usable = () => untilAborted(liveTokens(login), signal)
+    const tokens = await usable()
+    const response = await sendWith(request, tokens)
     if (response.status === 401) {
       await response.body?.cancel()
       // Without a token, somebody may have signed in since.
-      const newer = await (tokens ? login.keeper.renew(tokens.access_token) : login.keeper.usable())
+      const newer = await (tokens ? untilAborted(login.keeper.renew(tokens.access_token), signal) : usable())
       if (!newer) throw loginRequired(response, login, emit)
-      response = await sendWith(request, newer)
-      await throwIfProofIsRefused(response, newer, login)
+      return judged(await sendWith(request, newer), login, emit)
     }
-    if (response.status === 401) {
-      await response.body?.cancel()
-      throw loginRequired(response, login, emit)
-    }
-    if (response.status === 403) await throwIfScopeIsMissing(response, login, emit)
-    return response
+    if (!lacksScope(response)) return response
+    // Somebody else may have stepped up since: their token is tried before anybody is asked.
+    const stored = await login.keeper.read()
+    if (!stored || stored.access_token === tokens?.access_token) return judged(response, login, emit)
+    await response.body?.cancel()
+    return judged(await sendWith(request, stored), login, emit)
   }
+}
+
+/** @throws `login_required` for a login that is over: it must not silently become an anonymous request */
+async function liveTokens(login: ServerLogin): Promise<TokenSet | undefined> {
+  const tokens = await login.keeper.usable()
+  if (tokens === 'over') throw login.required(undefined, 'the login has expired')
+  return tokens
+}
+
+/** The answer, unless it says that only a person can help. */
+async function judged(response: Response, login: ServerLogin, emit: EventListener): Promise<Response> {
+  const refused = response.status === 401
+  if (!refused && !lacksScope(response)) return response
+  await response.body?.cancel()
+  throw refused ? loginRequired(response, login, emit) : scopeRequired(response, login, emit)
+}
+
+/** A refresh cannot widen a scope (RFC 6749 §6), so nothing can be done without the person. */
+function lacksScope(response: Response): boolean {
+  return response.status === 403 && challengeOf(response).error === 'insufficient_scope'
 }
 
 function proofErrorOf(response: Response) {
@@ -71,23 +96,21 @@ async function throwIfProofIsRefused(
 }
 
 function loginRequired(response: Response, login: ServerLogin, emit: EventListener): Error {
-  const server = login.server.name
-  const { scheme, ...said } = challengeOf(response)
-  emit({ type: 'challenge_received', server, status: response.status, ...(scheme && { scheme }), ...said })
-  return login.required({ scheme, ...said })
+  return login.required(toldChallenge(response, login, emit))
 }
 
-/** A refresh cannot widen a scope (RFC 6749 §6), so nothing can be done without the person. */
-async function throwIfScopeIsMissing(
-  response: Response,
-  login: ServerLogin,
-  emit: EventListener,
-): Promise<void> {
-  const challenge = challengeOf(response)
-  if (challenge.error !== 'insufficient_scope') return
-  await response.body?.cancel()
-  const { scheme, ...said } = challenge
-  const server = login.server.name
-  emit({ type: 'challenge_received', server, status: response.status, ...(scheme && { scheme }), ...said })
-  throw login.lacksScope(challenge)
+function scopeRequired(response: Response, login: ServerLogin, emit: EventListener): Error {
+  return login.lacksScope(toldChallenge(response, login, emit))
+}
+
+function toldChallenge(response: Response, { server }: ServerLogin, emit: EventListener): ChallengeSummary {
+  const { scheme, ...said } = challengeOf(response)
+  emit({
+    type: 'challenge_received',
+    server: server.name,
+    status: response.status,
+    ...(scheme && { scheme }),
+    ...said,
+  })
+  return { scheme, ...said }
 }

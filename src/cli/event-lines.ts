@@ -73,7 +73,7 @@ const RENDERERS: Renderers = {
     words('received', {
       grant,
       scope,
-      expires: expires_at === undefined ? 'not said' : new Date(expires_at).toISOString(),
+      expires: expires_at === undefined ? 'not said' : new Date(expires_at * 1000).toISOString(),
       refresh_token: refreshable ? 'yes' : 'no',
     }),
   ],

@@ -4,6 +4,7 @@ import { quote } from '../config/problem.ts'
 import { serverDomain } from '../credentials/identity.ts'
 import type { HttpServerDefinition, InvalidServer, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
+import { isUnnamed } from '../errors/shown-url.ts'
 import type { CommandContext } from './context.ts'
 import type { Flags } from './flags.ts'
 import type { ServerList } from './server-list.ts'
@@ -48,7 +49,7 @@ export async function chooseStored(
   context: CommandContext,
 ): Promise<ServerDefinition> {
   const definition = await chooseServer(operand, flags, context)
-  const isBare = definition.kind === 'http' && definition.name === definition.url && !flags['client-id']
+  const isBare = definition.kind === 'http' && isUnnamed(definition) && !flags['client-id']
   if (!isBare || definition.auth.method !== 'oauth') return definition
   const { settings } = definition.auth
   const account = settings.account ?? null

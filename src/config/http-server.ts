@@ -1,4 +1,5 @@
 import type { AuthMethod, HttpServerDefinition } from '../definitions.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import { authMethod } from './auth.ts'
 import { authorizationField, headerFields } from './header-fields.ts'
 import { invalid, isRecord, keyPath, quote, unexpected } from './problem.ts'
@@ -27,7 +28,7 @@ export function httpServer(
   const headers = 'headers' in entry ? headerFields(entry.headers, keyPath(path, 'headers')) : {}
   return {
     kind: 'http',
-    name: name ?? url.href,
+    name: name ?? shownUrl(url.href),
     url: url.href,
     transport: transport(entry, urlKey, path),
     headers,

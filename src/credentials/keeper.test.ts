@@ -23,6 +23,12 @@ import { type Identity, registrationKey, tokensKey } from './identity.ts'
 import { Keeper, type KeeperParts } from './keeper.ts'
 import { encodeRecord } from './record.ts'
 
+/** The tokens, or `undefined` where there are none to send: `over` has its own tests. */
+const usable = async (keeper: Keeper): Promise<TokenSet | undefined> => {
+  const tokens = await keeper.usable()
+  return tokens === 'over' ? undefined : tokens
+}
+
 const redirect_uri = 'http://localhost:8080/callback'
 let server: ScriptedAuthorizationServer
 let clock: ShiftedClock
@@ -55,6 +61,7 @@ function keeper(parts: Partial<KeeperParts> = {}): Keeper {
     emit,
     clock,
     clientName: 'test',
+    loginCommand: 'latchkey login demo',
   }
   return new Keeper({ identity, settings: {}, store, context, ...parts })
 }
@@ -113,7 +120,7 @@ test('ten parallel callers share one refresh', async () => {
     return store.lock(...args)
   }
   const one = keeper({ store: { ...store, lock } })
-  const tokens = await Promise.all(Array.from({ length: 10 }, () => one.usable()))
+  const tokens = await Promise.all(Array.from({ length: 10 }, () => usable(one)))
   expect(locks).toBe(1)
   expect(new Set(tokens.map((each) => each!.access_token)).size).toBe(1)
   expect(server.requests.lines()).toEqual(['POST /token'])
@@ -124,7 +131,7 @@ test('two keepers on one store refresh once: the second takes what the first wro
   await logIn()
   clock.pass(hour)
   const [first, second] = [keeper(), keeper({ store: newStore() })]
-  const tokens = await Promise.all([first.usable(), second.usable(), first.usable(), second.usable()])
+  const tokens = await Promise.all([usable(first), usable(second), usable(first), usable(second)])
   expect(new Set(tokens.map((each) => each!.access_token)).size).toBe(1)
   expect(refreshTokens()).toHaveLength(1)
 })
@@ -141,9 +148,9 @@ test('renews when less than a minute is left, not before', async () => {
   const tokens = await logIn()
   const one = keeper()
   clock.pass(hour - 62_000)
-  expect((await one.usable())!.access_token).toBe(tokens.access_token)
+  expect((await usable(one))!.access_token).toBe(tokens.access_token)
   clock.pass(3_000)
-  expect((await one.usable())!.access_token).not.toBe(tokens.access_token)
+  expect((await usable(one))!.access_token).not.toBe(tokens.access_token)
 })
 
 test('without a refresh token it is used to its end, and then it is over but not deleted', async () => {
@@ -153,7 +160,7 @@ test('without a refresh token it is used to its end, and then it is over but not
   clock.pass(hour - 5_000)
   expect(await keeper().usable()).toEqual(tokens)
   clock.pass(6_000)
-  expect(await keeper().usable()).toBeUndefined()
+  expect(await keeper().usable()).toBe('over')
   expect(await stored()).toBe(before)
   expect(server.requests).toHaveLength(0)
 })
@@ -173,15 +180,15 @@ test.each(Object.entries(troubles))('%s keeps the store byte for byte', async (_
   const one = keeper()
   answerTokens(() => answer)
   clock.pass(hour - 30_000)
-  expect(await one.usable()).toEqual(tokens)
+  expect(await usable(one)).toEqual(tokens)
   clock.pass(30_000)
   expect(['network_failed', 'response_invalid']).toContain(
-    (await failureOf<{ code: string }>(one.usable())).code,
+    (await failureOf<{ code: string }>(usable(one))).code,
   )
   expect(await stored()).toBe(before)
 
   server.scripts = {}
-  const renewed = await one.usable()
+  const renewed = await usable(one)
   expect(renewed!.access_token).not.toBe(tokens.access_token)
   expect(renewed!.refresh_token).toBe(tokens.refresh_token)
   expect(events.filter(({ type }) => type === 'refresh_failed')).toMatchObject([
@@ -196,7 +203,7 @@ test('invalid_grant ends this login and no other', async () => {
   await store.write(other, { ...other.identity, access_token: 'kept' })
   clock.pass(hour)
   answerTokens(() => tokenError('invalid_grant', 'revoked'))
-  expect(await keeper().usable()).toBeUndefined()
+  expect(await keeper().usable()).toBe('over')
   expect(await store.read(tokensKey(identity))).toBeUndefined()
   expect((await store.read(other))!.record.access_token).toBe('kept')
   // The client is still good.
@@ -207,7 +214,7 @@ test('invalid_client ends the login and the registration of that very client', a
   await logIn()
   clock.pass(hour)
   answerTokens(() => ({ ...tokenError('invalid_client', 'deleted'), status: 401 }))
-  expect(await keeper().usable()).toBeUndefined()
+  expect(await keeper().usable()).toBe('over')
   expect(await keeper().registrations()).toEqual([])
 })
 
@@ -220,7 +227,7 @@ test('invalid_client leaves a registration that is newer alone', async () => {
     await store.write(key, newer)
     return { ...tokenError('invalid_client', 'deleted'), status: 401 }
   })
-  expect(await keeper().usable()).toBeUndefined()
+  expect(await keeper().usable()).toBe('over')
   expect(await keeper().registrations()).toMatchObject([{ client_id: 'registered-since' }])
 })
 
@@ -235,7 +242,7 @@ test.each(['a token', 'invalid_grant', 'invalid_client'])(
       await store.write(tokensKey(identity), encodeRecord(tokensKey(identity), newer))
       return title === 'a token' ? standard : tokenError(title, 'reused')
     })
-    expect((await keeper().usable())!.access_token).toBe('of-a-new-sign-in')
+    expect((await usable(keeper()))!.access_token).toBe('of-a-new-sign-in')
     expect(await keeper().read()).toEqual(newer)
     expect(await keeper().registrations()).toHaveLength(1)
   },
@@ -265,7 +272,7 @@ test.each(Object.entries(misfits))(
     await logIn(changes)
     const before = await stored()
     const one = keeper({ settings })
-    for (let round = 0; round < 3; round++) expect(await one.usable()).toBeUndefined()
+    for (let round = 0; round < 3; round++) expect(await usable(one)).toBeUndefined()
     expect(await one.renew('anything')).toBeUndefined()
     expect(await stored()).toBe(before)
     expect(server.requests).toHaveLength(0)
@@ -297,23 +304,56 @@ test('a renewal that cannot be written is an error, but this process goes on wit
     return store.write(...args)
   }
   const one = keeper({ store: { ...store, write } })
-  expect(await failureOf(one.usable())).toMatchObject({ code: 'store_failed' })
-  const renewed = await one.usable()
+  expect(await failureOf(usable(one))).toMatchObject({ code: 'store_failed' })
+  const renewed = await usable(one)
   expect(renewed!.access_token).not.toBe(before.access_token)
 
   // The next renewal starts from what only this process knows: the stored refresh token is used up.
   isFull = false
   clock.pass(hour)
-  const third = await one.usable()
+  const third = await usable(one)
   expect(refreshTokens()).toEqual([before.refresh_token, renewed!.refresh_token])
   expect(await keeper().read()).toEqual(third)
 })
 
-test('forget() deletes the login and keeps the registration', async () => {
-  await logIn()
+test('the end of a login deletes it and keeps the registration', async () => {
+  const tokens = await logIn()
   const one = keeper()
-  await one.read()
-  await one.forget()
-  expect(await one.usable()).toBeUndefined()
+  expect(await one.end(async (ended) => ended)).toEqual({ tokens, outcome: tokens })
+  expect(await usable(one)).toBeUndefined()
   expect(await one.registrations()).toHaveLength(1)
+  expect(await one.end(async () => 'asked')).toBeUndefined()
+})
+
+test('the end of a login leaves a record of another client and a newer login alone', async () => {
+  const tokens = await logIn()
+  const configured = keeper({ settings: { resource: 'https://elsewhere.example' } })
+  expect(await configured.end(async () => 'asked')).toBeUndefined()
+  expect(await keeper().read()).toEqual(tokens)
+  const newer = { ...tokens, access_token: 'of-a-new-sign-in' }
+  await keeper().end(async () => {
+    await store.write(tokensKey(identity), encodeRecord(tokensKey(identity), newer))
+  })
+  expect(await keeper().read()).toEqual(newer)
+})
+
+test('what could not be written is offered to the store again', async () => {
+  await logIn()
+  let isFull = true
+  const failing: CredentialStore = {
+    ...store,
+    write: (key, record, options) =>
+      isFull
+        ? Promise.reject(new StoreFailedError({ message: 'disk full', location: home }))
+        : store.write(key, record, options),
+  }
+  const one = keeper({ store: failing })
+  clock.pass(hour)
+  expect(await failureOf(one.usable())).toMatchObject({ code: 'store_failed' })
+  const renewed = await usable(one)
+  expect(await keeper().read()).not.toEqual(renewed)
+  isFull = false
+  clock.pass(11_000)
+  await one.usable()
+  expect(await keeper().read()).toEqual(renewed)
 })

@@ -5,6 +5,7 @@ import {
   StoreFailedError,
   TokenRequestRefusedError,
 } from '../errors/index.ts'
+import type { TokenReceived } from '../events.ts'
 import type { FlowContext } from '../flow/context.ts'
 import { refresh } from '../flow/refresh.ts'
 import type { SignInResult } from '../flow/sign-in.ts'
@@ -16,8 +17,8 @@ import { decodeTokenSet, encodeRecord } from './record.ts'
 import { forgetRegistration, storedRegistrations } from './registrations.ts'
 import { isExpired, needsRenewal } from './token-lifetime.ts'
 
-/** After an early renewal that failed, the live token is used this long before the next try, in milliseconds. */
-const EARLY_RENEWAL_PAUSE = 10_000
+/** After an early renewal or a second write that failed, this long until the next try, in milliseconds. */
+const PAUSE = 10_000
 
 export interface KeeperParts {
   readonly identity: Identity
@@ -65,19 +66,21 @@ export class Keeper {
   }
 
   /**
-   * The tokens to use now, renewed ahead of expiry. `undefined` when there is no login or it is over.
+   * The tokens to use now, renewed ahead of expiry. `undefined` when nobody is signed in, `over` when a login has
+   * ended: it must not silently become an anonymous request.
    *
    * @throws `network_failed` when the token is expired and cannot be renewed just now, `store_failed`
    */
-  async usable(): Promise<TokenSet | undefined> {
+  async usable(): Promise<TokenSet | 'over' | undefined> {
+    if (this.#unsaved) await this.#saveAgain()
     let tokens = this.#held?.tokens ?? (await this.read())
     if (!tokens || !this.#needsRenewal(tokens)) return tokens
     // Somebody else may have renewed it long ago.
     tokens = await this.read()
     if (!tokens || !this.#needsRenewal(tokens)) return tokens
     const expired = this.#isExpired(tokens)
-    if (!isRefreshable(tokens)) return expired ? undefined : tokens
-    return expired ? this.renew(tokens.access_token) : this.#renewEarly(tokens)
+    if (!isRefreshable(tokens)) return expired ? 'over' : tokens
+    return (await (expired ? this.renew(tokens.access_token) : this.#renewEarly(tokens))) ?? 'over'
   }
 
   /**
@@ -95,22 +98,26 @@ export class Keeper {
     return this.#renewal
   }
 
+  /** Fails now if a sign-in could not be stored: nobody should sign in for nothing. @throws `store_failed` */
+  async prepare(): Promise<void> {
+    const { store } = this.#parts
+    const { serverDomain, account } = this.#key
+    for (const kind of ['tokens', 'registrations'] as const) {
+      await store.prepare?.({ kind, serverDomain, account })
+    }
+  }
+
   /** Stores what a sign-in brought: the registration first, since the tokens are worth nothing without it. */
   async save({ tokens, registration }: SignInResult): Promise<void> {
-    const { store, identity, context } = this.#parts
-    const lease = await store.lock(this.#key)
-    try {
+    const { store, identity } = this.#parts
+    await this.#locked(async () => {
       if (registration) {
         const key = registrationKey(identity, registration.issuer, registration.redirect_uri)
         await store.write(key, encodeRecord(key, registration))
       }
       const written = await store.write(this.#key, encodeRecord(this.#key, tokens))
-      this.#unsaved = undefined
-      this.#held = { tokens, revision: written.revision }
-      context.emit({ type: 'credentials_saved', server: context.server, location: this.location })
-    } finally {
-      await lease.release()
-    }
+      this.#saved('authorization_code', { tokens, revision: written.revision })
+    })
   }
 
   /** The dynamic registrations of this server and account, newest first. */
@@ -118,21 +125,81 @@ export class Keeper {
     return storedRegistrations(this.#parts.store, this.#parts.identity)
   }
 
-  /** Deletes the stored login; the registration stays, for the next sign-in. */
-  async forget(): Promise<void> {
-    const { store } = this.#parts
-    const lease = await store.lock(this.#key)
-    try {
-      await store.delete(this.#key)
+  /**
+   * Ends the login: `revoke` tells its server, then it is deleted; the registration stays, for the next sign-in. A
+   * record that does not fit the configuration is somebody else's and stays. `undefined` when there was no login.
+   */
+  async end<T>(
+    revoke: (tokens: TokenSet, clientSecret: string | undefined) => Promise<T>,
+  ): Promise<{ readonly tokens: TokenSet; readonly outcome: T } | undefined> {
+    return this.#locked(async () => {
+      await this.read()
+      const held = this.#held
+      if (!held) return undefined
+      const { tokens, revision } = held
+      const outcome = await revoke(tokens, this.#clientSecret(tokens))
+      await this.#delete(revision)
       this.#held = undefined
-      this.#unsaved = undefined
+      return { tokens, outcome }
+    })
+  }
+
+  get #key() {
+    return tokensKey(this.#parts.identity)
+  }
+
+  /** Nobody else changes this login meanwhile, unless this process stands still for too long: ask the lease. */
+  async #locked<T>(act: (lease: Lease) => Promise<T>): Promise<T> {
+    const lease = await this.#parts.store.lock(this.#key)
+    try {
+      return await act(lease)
     } finally {
       await lease.release()
     }
   }
 
-  get #key() {
-    return tokensKey(this.#parts.identity)
+  /** Tells only of what is safe: a listener that throws must not come between a new token and the store. */
+  #saved(grant: TokenReceived['grant'], held: Held): void {
+    this.#held = held
+    this.#unsaved = undefined
+    const { emit, server } = this.#parts.context
+    const { scope, expires_at, refresh_token } = held.tokens
+    emit({
+      type: 'token_received',
+      server,
+      grant,
+      ...(scope !== undefined && { scope }),
+      ...(expires_at !== undefined && { expires_at }),
+      refreshable: refresh_token !== undefined,
+    })
+    emit({ type: 'credentials_saved', server, location: this.location })
+  }
+
+  /** What the store could not take is offered again, now and then, for as long as it is the newest. */
+  async #saveAgain(): Promise<void> {
+    const { clock } = this.#parts.context
+    if (clock.monotonic() < this.#pausedUntil) return
+    try {
+      await this.#locked(async () => {
+        await this.read()
+        const unsaved = this.#unsaved
+        if (unsaved) await this.#persist(unsaved.tokens, unsaved.revision)
+      })
+    } catch (error) {
+      // It was reported when it failed first, and this process can work without.
+      if (!(error instanceof StoreFailedError)) throw error
+      this.#pausedUntil = clock.monotonic() + PAUSE
+    }
+  }
+
+  async #delete(revision: string): Promise<void> {
+    this.#unsaved = undefined
+    try {
+      await this.#parts.store.delete(this.#key, { ifRevision: revision })
+    } catch (error) {
+      // A newer login took its place.
+      if (!(error instanceof StoreConflictError)) throw error
+    }
   }
 
   /** A courtesy: a token that has time left is used when its server cannot, or will not, renew it. */
@@ -143,7 +210,7 @@ export class Keeper {
       return await this.renew(tokens.access_token)
     } catch (error) {
       if (!isLatchkeyError(error) || error instanceof StoreFailedError || this.#isExpired(tokens)) throw error
-      this.#pausedUntil = clock.monotonic() + EARLY_RENEWAL_PAUSE
+      this.#pausedUntil = clock.monotonic() + PAUSE
       return tokens
     }
   }
@@ -165,18 +232,15 @@ export class Keeper {
   }
 
   async #renewLocked(rejected: string): Promise<TokenSet | undefined> {
-    const lease = await this.#parts.store.lock(this.#key)
-    try {
+    return this.#locked(async (lease) => {
       await this.read()
       const held = this.#held
       if (!held) return undefined
       // Another process was faster: its token is as good as one of ours.
       if (held.tokens.access_token !== rejected && !this.#needsRenewal(held.tokens)) return held.tokens
       if (!isRefreshable(held.tokens)) return undefined
-      return await this.#renewHeld(held, held.tokens, lease)
-    } finally {
-      await lease.release()
-    }
+      return this.#renewHeld(held, held.tokens, lease)
+    })
   }
 
   async #renewHeld(held: Held, tokens: Refreshable, lease: Lease): Promise<TokenSet | undefined> {
@@ -191,18 +255,16 @@ export class Keeper {
       if (isLatchkeyError(error))
         context.emit({ type: 'refresh_failed', server: context.server, code: error.code, terminal })
       if (!terminal) throw error
-      return this.#endLogin(held, error as TokenRequestRefusedError)
+      return this.#endLogin(held, error as TokenRequestRefusedError, lease)
     }
     return this.#persist(renewed, held.revision)
   }
 
   async #persist(renewed: TokenSet, revision: string): Promise<TokenSet | undefined> {
-    const { store, context } = this.#parts
+    const { store } = this.#parts
     try {
       const written = await store.write(this.#key, encodeRecord(this.#key, renewed), { ifRevision: revision })
-      this.#unsaved = undefined
-      this.#held = { tokens: renewed, revision: written.revision }
-      context.emit({ type: 'credentials_saved', server: context.server, location: this.location })
+      this.#saved('refresh_token', { tokens: renewed, revision: written.revision })
       return renewed
     } catch (error) {
       // Somebody signed in or renewed while we stood still: theirs is newer.
@@ -215,17 +277,17 @@ export class Keeper {
   }
 
   /** The server said that this login is over. It is deleted, unless a newer one has taken its place. */
-  async #endLogin(held: Held, { error }: TokenRequestRefusedError): Promise<TokenSet | undefined> {
+  async #endLogin(
+    held: Held,
+    { error }: TokenRequestRefusedError,
+    lease: Lease,
+  ): Promise<TokenSet | undefined> {
     const { store, identity } = this.#parts
     const newer = await this.#load()
-    if (newer?.revision !== held.revision) return this.read()
+    // Whoever took the lock over renews this very login: that is why it is refused here.
+    if (newer?.revision !== held.revision || !(await lease.isHeld())) return this.read()
     if (error !== 'invalid_grant') await forgetRegistration(store, identity, held.tokens)
-    this.#unsaved = undefined
-    try {
-      await store.delete(this.#key, { ifRevision: held.revision })
-    } catch (conflict) {
-      if (!(conflict instanceof StoreConflictError)) throw conflict
-    }
+    await this.#delete(held.revision)
     return this.read()
   }
 
@@ -263,6 +325,7 @@ function isTerminal(error: unknown, { client_kind }: TokenSet): boolean {
   if (!(error instanceof TokenRequestRefusedError)) return false
   if (error.error === 'invalid_grant') return true
   return (
-    client_kind === 'dynamic' && (error.error === 'invalid_client' || error.error === 'unauthorized_client')
+    client_kind !== 'pre-registered' &&
+    (error.error === 'invalid_client' || error.error === 'unauthorized_client')
   )
 }

@@ -35,5 +35,6 @@ export function loginRequired(
 
 /** A word as a POSIX shell reads it back. */
 export function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+  // A leading dash would be read as a flag all the same, but not by accident of quoting.
+  return /^[\w@%+=:,./][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }

@@ -1,3 +1,4 @@
+import { isUnnamed } from '../errors/shown-url.ts'
 import type { ClientKind } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { loginCommand } from './login-command.ts'
@@ -40,7 +41,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
     location: keeper.location,
   } as const
   // A server without a name is in no configuration: what told its login apart has to be typed again.
-  const clientId = server.name === server.url ? identity.configuredClientId : null
+  const clientId = isUnnamed(server) ? identity.configuredClientId : null
   const next = loginCommand(server.name, identity.account, clientId)
   if (!tokens) return { ...common, state: 'signed_out', next }
   const state = stateOf(tokens, now / 1000)

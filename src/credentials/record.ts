@@ -1,5 +1,6 @@
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
 import { isDpopKey } from '../oauth/dpop-key.ts'
+import { isTokenText } from '../oauth/token-request.ts'
 import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
 
 /**
@@ -60,7 +61,9 @@ export function encodeRecord(key: CredentialKey, value: TokenSet | ClientRegistr
 /** `undefined` when the record is not a whole login. */
 export function decodeTokenSet(record: JsonObject): TokenSet | undefined {
   const tokens = decode<TokenSet>(record, TOKEN_SET)
-  return tokens && hasWhatItsTypeNeeds(tokens) && hasKnownMethod(tokens) ? tokens : undefined
+  return tokens && isTokenText(tokens.access_token) && hasWhatItsTypeNeeds(tokens) && hasKnownMethod(tokens)
+    ? tokens
+    : undefined
 }
 
 /** `undefined` when the record is not a whole registration. */

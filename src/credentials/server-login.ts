@@ -2,21 +2,25 @@ import type { HttpServerDefinition, OAuthSettings } from '../definitions.ts'
 import {
   type ChallengeSummary,
   CredentialRefusedError,
+  type DpopRequiredError,
   InsufficientScopeError,
   isLatchkeyError,
+  type LoginRequiredError,
   SignInCancelledError,
   UnsupportedError,
 } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
+import { isUnnamed } from '../errors/shown-url.ts'
 import type { FlowContext } from '../flow/context.ts'
 import { missingDpop } from '../flow/dpop.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
-import { signIn } from '../flow/sign-in.ts'
+import { type SignInParts, signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { type Identity, identityString } from './identity.ts'
 import { Keeper } from './keeper.ts'
-import { loginRequired } from './login-command.ts'
+import { loginCommand, loginRequired } from './login-command.ts'
 import type { Runtime } from './runtime.ts'
+import type { Turn } from './sign-in-queue.ts'
 import { StepUpLimit } from './step-up-limit.ts'
 
 /** A server of the OAuth method. */
@@ -53,7 +57,7 @@ export class ServerLogin {
       account: server.settings.account ?? runtime.account ?? null,
       configuredClientId: server.settings.client_id ?? null,
     }
-    this.#context = flowContext(server, runtime)
+    this.#context = flowContext(server, this.identity, runtime)
     const { store } = runtime
     this.keeper = new Keeper({
       identity: this.identity,
@@ -69,13 +73,12 @@ export class ServerLogin {
   }
 
   /** The error for code that may not wait for a person. */
-  required(challenge: ChallengeSummary | undefined, why?: string): Error {
+  required(challenge: ChallengeSummary | undefined, why?: string): LoginRequiredError | DpopRequiredError {
     const { account, configuredClientId } = this.identity
-    const { name, url, settings } = this.server
-    const missing = missingDpop(name, challenge, settings)
+    const missing = missingDpop(this.server.name, challenge, this.server.settings)
     if (missing) return missing
-    const clientId = name === url ? configuredClientId : null
-    return loginRequired(name, { account, clientId, challenge, ...(why && { why }) })
+    const clientId = isUnnamed(this.server) ? configuredClientId : null
+    return loginRequired(this.server.name, { account, clientId, challenge, ...(why && { why }) })
   }
 
   /** The error for a request that needs more scope than the login has (RFC 6750 §3.1). */
@@ -83,8 +86,7 @@ export class ServerLogin {
     const { name } = this.server
     return new InsufficientScopeError({
       message: `${name} wants more scope than this login has${challenge.scope ? `: ${quoteServerText(challenge.scope)}` : ''}.`,
-      remedy:
-        'Add the scope to `auth.scope` (or `--scope`) beside what is there, and sign in again with `latchkey login`.',
+      remedy: `Add the scope to \`auth.scope\` (or \`--scope\`) beside what is there, and run: ${this.#context.loginCommand}`,
       server: name,
       challenge,
     })
@@ -129,7 +131,8 @@ export class ServerLogin {
   }: SignInWish = {}): Promise<void> {
     const { signInQueue, receiver, emit } = this.#runtime
     const identity = this.#shared
-    if (since !== undefined && since !== this.signIns) return
+    // Another client of this process may have stored what this one has not read yet.
+    if (since !== undefined && since !== this.signIns) return void (await this.keeper.read())
     this.#assertMayAsk(challenge, explicit, identity)
     if (!receiver) {
       throw new UnsupportedError({
@@ -138,7 +141,8 @@ export class ServerLogin {
       })
     }
     const signals = [signal, this.#runtime.signal].filter((each) => each !== undefined)
-    const perform = (ended: AbortSignal) => this.#perform({ challenge, force }, receiver, ended)
+    const perform = (ended: AbortSignal, turn: Turn) =>
+      this.#perform({ challenge, force }, { receiver, turn }, ended)
     await signInQueue
       .run({
         identity,
@@ -152,22 +156,15 @@ export class ServerLogin {
           ? this.#cancelled(error)
           : error
       })
+    await this.keeper.read()
   }
 
   /** Revokes where the server can, then deletes. `undefined` when there was no login. */
   async signOut(): Promise<Revocation | undefined> {
-    const tokens = await this.keeper.read()
-    if (!tokens) {
-      await this.keeper.forget()
-      return undefined
-    }
+    const ended = await this.keeper.end((tokens, clientSecret) => revoke(tokens, clientSecret, this.#context))
+    if (!ended) return undefined
+    const { tokens, outcome } = ended
     const { emit, server } = this.#context
-    const outcome = await revoke(
-      tokens,
-      tokens.client_secret ?? this.server.settings.client_secret,
-      this.#context,
-    )
-    await this.keeper.forget()
     if (outcome === 'failed') {
       const message = `The login at ${new URL(tokens.issuer).host} could not be revoked; it was only deleted here. It ends there by itself, or in your account settings.`
       emit({ type: 'warning', server, code: 'not_revoked', message })
@@ -183,17 +180,22 @@ export class ServerLogin {
 
   async #perform(
     { challenge, force }: Pick<SignInWish, 'challenge' | 'force'>,
-    receiver: NonNullable<Runtime['receiver']>,
+    parts: Pick<SignInParts, 'receiver' | 'turn'>,
     signal: AbortSignal,
   ): Promise<TokenSet> {
     const { url, headers, settings } = this.server
+    await this.keeper.prepare()
     const [previous, registrations] = [await this.keeper.read(), await this.keeper.registrations()]
     const result = await signIn(
       { serverUrl: url, headers, settings, challenge, previous, registrations, force: force ?? false },
-      { receiver, openUrl: (startUrl) => this.#open(startUrl), timeout: this.#runtime.callbackTimeout },
+      {
+        ...parts,
+        openUrl: (startUrl) => this.#open(startUrl),
+        timeout: this.#runtime.callbackTimeout,
+        save: (brought) => this.keeper.save(brought),
+      },
       { ...this.#context, signal },
     )
-    await this.keeper.save(result)
     const { emit, server } = this.#context
     emit({ type: 'signed_in', server })
     if (result.tokens.refresh_token === undefined) this.#warnOfNoRefreshToken(result.tokens)
@@ -202,8 +204,10 @@ export class ServerLogin {
 
   #assertMayAsk(challenge: ChallengeSummary | undefined, explicit: boolean, identity: string): void {
     const { interactive, attended, signInQueue } = this.#runtime
-    if (interactive === 'never') throw this.required(challenge)
-    if (interactive === 'auto' && !attended) throw this.required(challenge, 'nobody is at a terminal to ask')
+    const mayAsk = interactive === 'always' || (interactive === 'auto' && attended)
+    if (!mayAsk) {
+      throw this.required(challenge, interactive === 'auto' ? 'nobody is at a terminal to ask' : undefined)
+    }
     if (!explicit && signInQueue.isCoolingDown(identity)) {
       throw this.required(challenge, 'a sign-in failed less than a minute ago')
     }
@@ -242,6 +246,19 @@ export class ServerLogin {
   }
 }
 
-function flowContext({ name, url }: OAuthServer, { network, clock, emit, clientName }: Runtime): FlowContext {
-  return { ...network(name, url), server: name, emit, clock, clientName }
+function flowContext(server: OAuthServer, identity: Identity, runtime: Runtime): FlowContext {
+  const { network, clock, emit, clientName } = runtime
+  const { name, url } = server
+  return {
+    ...network(name, url),
+    server: name,
+    emit,
+    clock,
+    clientName,
+    loginCommand: loginCommand(
+      name,
+      identity.account,
+      isUnnamed(server) ? identity.configuredClientId : null,
+    ),
+  }
 }

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { createManualClock } from '../../test/fixtures/manual-clock.ts'
 import { createShiftedClock, type ShiftedClock } from '../../test/fixtures/shifted-clock.ts'
 import { failureOf } from '../../test/fixtures/workbench.ts'
 import type { LatchkeyEvent } from '../events.ts'
-import { SignInQueue } from './sign-in-queue.ts'
+import { SignInQueue, type Turn } from './sign-in-queue.ts'
 
 let clock: ShiftedClock
 let queue: SignInQueue
@@ -24,16 +25,17 @@ function person(name: string) {
     deny = reject
   })
   let ended: AbortSignal | undefined
-  const perform = async (signal: AbortSignal) => {
-    running.push(name)
-    ended = signal
-    signal.addEventListener('abort', () => deny(signal.reason))
-    try {
-      return await answer
-    } finally {
-      running.splice(running.indexOf(name), 1)
-    }
-  }
+  const perform = (signal: AbortSignal, turn: Turn) =>
+    turn(async () => {
+      running.push(name)
+      ended = signal
+      signal.addEventListener('abort', () => deny(signal.reason))
+      try {
+        return await answer
+      } finally {
+        running.splice(running.indexOf(name), 1)
+      }
+    })
   const ask = (signal?: AbortSignal) =>
     queue.run({
       identity: name,
@@ -60,6 +62,30 @@ describe('whose turn it is', () => {
       { type: 'sign_in_queued', server: 'bob', ahead: 1 },
       { type: 'sign_in_queued', server: 'carol', ahead: 2 },
     ])
+  })
+
+  test('who is not ready for the person keeps nobody waiting for longer than 3 s', async () => {
+    const manual = createManualClock()
+    queue = new SignInQueue(manual)
+    const [bob, carol] = [person('bob'), person('carol')]
+    // Its authorization server never answers.
+    const hung = queue.run({
+      identity: 'hung',
+      server: 'hung',
+      emit: () => {},
+      perform: () => new Promise(() => {}),
+    })
+    hung.catch(() => {})
+    const outcomes = [bob.ask(), carol.ask()]
+    await expect.poll(() => manual.delays).toHaveLength(2)
+    expect(running).toEqual([])
+    await manual.elapse((delay) => delay === 3_000)
+    await expect.poll(() => running).toEqual(['bob'])
+    bob.allow('b')
+    await manual.elapse((delay) => delay === 3_000)
+    await expect.poll(() => running).toEqual(['carol'])
+    carol.allow('c')
+    expect(await Promise.all(outcomes)).toEqual(['b', 'c'])
   })
 
   test('all who ask for one identity share one sign-in', async () => {

@@ -1,8 +1,13 @@
 import type { EventListener } from '../events.ts'
 import type { Clock } from '../ports.ts'
+import { TabQueue } from './tab-queue.ts'
+import { untilAborted } from './until-aborted.ts'
 
 /** After a sign-in that failed or was cancelled, no other for that identity for this long, in milliseconds. */
 const COOL_DOWN = 60_000
+
+/** Asks the person when it is this sign-in's turn: one browser tab at a time. */
+export type Turn = <T>(ask: () => Promise<T>) => Promise<T>
 
 export interface QueuedSignIn<T> {
   /** One string for one identity: whoever asks for the same shares the outcome. */
@@ -11,7 +16,7 @@ export interface QueuedSignIn<T> {
   readonly emit: EventListener
   /** The caller's own wish to stop; the sign-in itself stops when all who wait for it have stopped. */
   readonly signal?: AbortSignal
-  readonly perform: (signal: AbortSignal) => Promise<T>
+  readonly perform: (signal: AbortSignal, turn: Turn) => Promise<T>
 }
 
 interface Pending {
@@ -20,17 +25,20 @@ interface Pending {
   waiting: number
 }
 
-/** One browser tab at a time: sign-ins for one identity are shared, those for different servers queue. */
+/**
+ * Sign-ins of one process. Those for one identity are shared; those for different servers prepare side by side, so that
+ * a server that does not answer keeps nobody waiting, and take turns with the person.
+ */
 export class SignInQueue {
   readonly #clock: Clock
+  readonly #tabs: TabQueue
   readonly #pending = new Map<string, Pending>()
   readonly #failedAt = new Map<string, number>()
   readonly #completed = new Map<string, number>()
-  #tail: Promise<unknown> = Promise.resolve()
-  #length = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#tabs = new TabQueue(clock)
   }
 
   /** Whether a sign-in for this identity failed less than 60 s ago. */
@@ -49,56 +57,51 @@ export class SignInQueue {
     return this.#completed.get(identity) ?? 0
   }
 
-  /** Waits for its turn, performs, and gives the outcome to everybody who asked for this identity meanwhile. */
+  /** Performs, and gives the outcome to everybody who asked for this identity meanwhile. */
   run<T>(request: QueuedSignIn<T>): Promise<T> {
-    const pending = this.#pending.get(request.identity) ?? this.#enqueue(request)
+    const pending = this.#pending.get(request.identity) ?? this.#begin(request)
     return this.#wait(request.identity, pending, request.signal) as Promise<T>
   }
 
-  #enqueue<T>({ identity, server, emit, perform }: QueuedSignIn<T>): Pending {
+  #begin<T>({ identity, server, emit, perform }: QueuedSignIn<T>): Pending {
     const abort = new AbortController()
-    if (this.#length > 0) emit({ type: 'sign_in_queued', server, ahead: this.#length })
-    this.#length += 1
-    const outcome = this.#tail.then(async () => {
+    // Taken now: tabs open in the order in which sign-ins were asked for.
+    const ticket = this.#tabs.take()
+    let wasAsked = false
+    const turn: Turn = (ask) =>
+      ticket.use(
+        () => {
+          wasAsked = true
+          return ask()
+        },
+        abort.signal,
+        (ahead) => emit({ type: 'sign_in_queued', server, ahead }),
+      )
+    const begin = async () => {
       try {
+        const value = await perform(abort.signal, turn)
+        this.#failedAt.delete(identity)
+        this.#completed.set(identity, this.completed(identity) + 1)
+        return value
+      } catch (error) {
         // Given up before anybody was asked: that is no reason to cool down.
-        abort.signal.throwIfAborted()
-        return await this.#perform(identity, () => perform(abort.signal))
+        if (wasAsked || !abort.signal.aborted) this.coolDown(identity)
+        throw error
       } finally {
-        this.#length -= 1
+        ticket.drop()
         if (this.#pending.get(identity) === pending) this.#pending.delete(identity)
       }
-    })
-    this.#tail = outcome.catch(() => {})
-    const pending: Pending = { outcome, abort, waiting: 0 }
+    }
+    const pending: Pending = { outcome: Promise.resolve().then(begin), abort, waiting: 0 }
     this.#pending.set(identity, pending)
     return pending
   }
 
-  async #perform<T>(identity: string, perform: () => Promise<T>): Promise<T> {
-    try {
-      const value = await perform()
-      this.#failedAt.delete(identity)
-      this.#completed.set(identity, this.completed(identity) + 1)
-      return value
-    } catch (error) {
-      this.coolDown(identity)
-      throw error
-    }
-  }
-
   async #wait(identity: string, pending: Pending, signal: AbortSignal | undefined): Promise<unknown> {
     pending.waiting += 1
-    let leave: () => void = () => {}
-    const left = new Promise<never>((_, reject) => {
-      leave = () => reject(signal!.reason)
-      if (signal?.aborted) leave()
-      signal?.addEventListener('abort', leave, { once: true })
-    })
     try {
-      return await Promise.race([left, pending.outcome])
+      return await untilAborted(pending.outcome, signal)
     } finally {
-      signal?.removeEventListener('abort', leave)
       pending.waiting -= 1
       if (pending.waiting === 0) {
         // Whoever asks from now on must not join a sign-in that is being given up.

@@ -1,5 +1,8 @@
 import type { ErrorCode } from './error-code.ts'
 
+/** The same in every copy of the package. */
+const BRAND = Symbol.for('latchkey.error')
+
 export interface LatchkeyErrorInit {
   /** What happened, one sentence. Never holds a secret. */
   message: string
@@ -25,6 +28,10 @@ export abstract class LatchkeyError extends Error {
     this.remedy = remedy
   }
 
+  get [BRAND](): true {
+    return true
+  }
+
   /** The MCP SDK wraps whatever its version probe throws, except what carries this mark: ours must arrive as it is. */
   get [Symbol.for('mcp.authSeamEscape')](): true {
     return true
@@ -47,5 +54,5 @@ export abstract class LatchkeyError extends Error {
 
 /** True for every error of latchkey, also from another copy of the package. */
 export function isLatchkeyError(error: unknown): error is LatchkeyError {
-  return error instanceof Error && typeof (error as { code?: unknown }).code === 'string' && 'remedy' in error
+  return error instanceof Error && BRAND in error
 }

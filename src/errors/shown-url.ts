@@ -13,3 +13,8 @@ export function shownUrl(text: string): string {
     ? base
     : `${base}?${names.map((name) => `${encodeURIComponent(name)}=…`).join('&')}`
 }
+
+/** Whether a server is called by its URL, because nobody gave it a name: a query in it may be a secret and is not in the name. */
+export function isUnnamed({ name, url }: { readonly name: string; readonly url: string }): boolean {
+  return name === shownUrl(url)
+}

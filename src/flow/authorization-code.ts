@@ -29,6 +29,8 @@ export interface AuthorizationCodeRequest {
 
 export interface AuthorizationCodeParts {
   readonly listener: RedirectListener
+  /** Waits until the person may be asked: one browser tab at a time. */
+  readonly turn: <T>(ask: () => Promise<T>) => Promise<T>
   /** Opens the browser, or tells that it did not: never rejects, and is not waited for. */
   readonly openUrl: (startUrl: string) => Promise<void>
   /** Milliseconds the person has. */
@@ -37,13 +39,23 @@ export interface AuthorizationCodeParts {
 
 /**
  * The authorization code grant with PKCE on a loopback redirect (RFC 6749 §4.1, RFC 7636, RFC 8252).
- * The page in the browser says "done" only after the token exchange.
+ * The page in the browser says "done" only after `complete` has stored what the exchange brought.
  */
-export async function authorizationCode(
+export function authorizationCode<T>(
+  request: AuthorizationCodeRequest,
+  parts: AuthorizationCodeParts,
+  complete: (token: TokenAnswer) => Promise<T>,
+  context: FlowContext,
+): Promise<T> {
+  return parts.turn(() => askPerson(request, parts, complete, context))
+}
+
+async function askPerson<T>(
   request: AuthorizationCodeRequest,
   { listener, openUrl, timeout }: AuthorizationCodeParts,
+  complete: (token: TokenAnswer) => Promise<T>,
   context: FlowContext,
-): Promise<TokenAnswer> {
+): Promise<T> {
   const { discovery, client, scope, prompt, dpopKey } = request
   const { metadata, resource } = discovery
   const authorization = await createAuthorizationRequest(metadata, {
@@ -59,6 +71,7 @@ export async function authorizationCode(
     state: authorization.state,
     authorizationUrl: authorization.url,
     serverName: context.server,
+    loginCommand: context.loginCommand,
     authorizationHost,
   })
   const finish = onlyOnce(pending)
@@ -72,8 +85,9 @@ export async function authorizationCode(
     const answer = await requestCodeExchange(metadata, client.client, response, authorization, requests)
     const provesKey = dpopKey !== undefined
     const token = await processTokenAnswer(answer, metadata, client.client, listener.redirectUri, provesKey)
+    const completed = await complete(token)
     finish({ kind: 'success' })
-    return token
+    return completed
   } catch (error) {
     finish(outcomeOf(error, context.signal))
     throw error
@@ -135,7 +149,7 @@ async function answerOf(
   try {
     return await new Promise<URLSearchParams>((resolve, reject) => {
       pending.response.then(resolve, reject)
-      cleanup.push(clock.setTimer(() => reject(timedOut(server, timeout, client, redirectUri)), timeout))
+      cleanup.push(clock.setTimer(() => reject(timedOut(context, timeout, client, redirectUri)), timeout))
       const remind = () =>
         emit({
           type: 'authorization_waiting',
@@ -156,7 +170,7 @@ async function answerOf(
 }
 
 function timedOut(
-  server: string,
+  { server, loginCommand }: FlowContext,
   timeout: number,
   { kind }: ObtainedClient,
   redirectUri: string,
@@ -166,8 +180,8 @@ function timedOut(
     message: `Nobody finished the sign-in to ${server} within ${seconds} s.`,
     remedy:
       kind === 'pre-registered'
-        ? `Run \`latchkey login\` again. If the browser showed an error instead of coming back, this redirect URI is probably not registered: ${redirectUri}`
-        : 'Run `latchkey login` again. If the browser showed an error instead of coming back, `latchkey login --force` registers a new client first.',
+        ? `Run \`${loginCommand}\` again. If the browser showed an error instead of coming back, this redirect URI is probably not registered: ${redirectUri}`
+        : `Run \`${loginCommand}\` again. If the browser showed an error instead of coming back, \`${loginCommand} --force\` registers a new client first.`,
     server,
     seconds,
   })

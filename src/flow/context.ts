@@ -8,5 +8,7 @@ export interface FlowContext extends ServerNetwork {
   readonly emit: EventListener
   readonly clock: Clock
   readonly clientName: string
+  /** What a person types to sign in to this server, for remedies. */
+  readonly loginCommand: string
   readonly signal?: AbortSignal
 }

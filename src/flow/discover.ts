@@ -137,11 +137,15 @@ function prefer(issuers: readonly string[], known: readonly string[] = []): stri
   return [...issuers].sort((a, b) => Number(known.includes(b)) - Number(known.includes(a)))
 }
 
-/** RFC 8707 resource of a configured URL: no fragment, no lone slash (MCP authorization, Canonical Server URI). */
+/**
+ * RFC 8707 resource of a configured URL: no fragment, no lone slash (MCP authorization, Canonical Server URI), and no
+ * query, which may hold a key and would stand in the browser's history.
+ */
 function canonicalResource(serverUrl: string): string {
   const url = new URL(serverUrl)
   url.hash = ''
-  return url.pathname === '/' && url.search === '' ? url.origin : url.href
+  url.search = ''
+  return url.pathname === '/' ? url.origin : url.href
 }
 
 function resourceToSend({ resource }: OAuthSettings, discovered: string | undefined): string | undefined {

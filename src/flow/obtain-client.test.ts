@@ -24,6 +24,7 @@ async function obtain(
   const context: FlowContext = {
     server: 'demo',
     clientName: 'test',
+    loginCommand: 'latchkey login demo',
     clock,
     emit: (event) => void events.push(event),
     judgeUrl: (url) => new URL(url),

@@ -30,14 +30,5 @@ export async function refresh(
   const provesKey = tokens.dpop_key !== undefined
   const judged = await processTokenAnswer(answer, tokens, client, undefined, provesKey)
   const { expires_at: _expired, ...kept } = tokens
-  const refreshed = { ...kept, ...tokenMembers(judged, context.clock.now()) }
-  context.emit({
-    type: 'token_received',
-    server: context.server,
-    grant: 'refresh_token',
-    ...(refreshed.scope && { scope: refreshed.scope }),
-    ...('expires_at' in refreshed && refreshed.expires_at && { expires_at: refreshed.expires_at * 1000 }),
-    refreshable: true,
-  })
-  return refreshed
+  return { ...kept, ...tokenMembers(judged, context.clock.now()) }
 }

@@ -30,8 +30,10 @@ export interface SignInRequest {
   readonly force?: boolean
 }
 
-export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 'timeout'> {
+export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 'timeout' | 'turn'> {
   readonly receiver: RedirectReceiver
+  /** Stores the outcome: the browser says "done" only afterwards. */
+  readonly save: (result: SignInResult) => Promise<void>
 }
 
 /** What a sign-in brought: all of it is to be stored. */
@@ -94,46 +96,38 @@ async function signInAt(
     },
     context,
   )
-  const { scope: requested, token } = await authorize(
-    { discovery, client, scope, dpopKey },
-    request,
-    { ...parts, listener },
-    context,
-  )
-  const tokens: TokenSet = {
-    ...tokenSet(discovery, client, listener.redirectUri, requested, token, context),
-    ...(dpopKey && { dpop_key: dpopKey }),
-  }
-  context.emit({
-    type: 'token_received',
-    server: context.server,
-    grant: 'authorization_code',
-    ...(tokens.scope && { scope: tokens.scope }),
-    ...(tokens.expires_at && { expires_at: tokens.expires_at * 1000 }),
-    refreshable: tokens.refresh_token !== undefined,
-  })
-  return { tokens, registration: client.registration }
+  return authorize({ discovery, client, scope, dpopKey }, request, { ...parts, listener }, context)
 }
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
 async function authorize(
   wanted: Omit<AuthorizationCodeRequest, 'prompt'>,
   { settings, force }: SignInRequest,
-  parts: AuthorizationCodeParts,
+  parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
-): Promise<{ scope: string | undefined; token: TokenAnswer }> {
-  const { scope } = wanted
+): Promise<SignInResult> {
+  const { discovery, client, scope, dpopKey } = wanted
+  const { redirectUri } = parts.listener
+  const ask = (requested: string | undefined, prompt: string | undefined) => {
+    const complete = async (token: TokenAnswer) => {
+      const tokens: TokenSet = {
+        ...tokenSet(discovery, client, redirectUri, requested, token, context),
+        ...(dpopKey && { dpop_key: dpopKey }),
+      }
+      const result = { tokens, registration: client.registration }
+      await parts.save(result)
+      return result
+    }
+    return authorizationCode({ ...wanted, scope: requested, prompt }, parts, complete, context)
+  }
   const offline = scope?.split(' ').includes('offline_access') ?? false
-  const prompt = promptFor(force, offline)
   try {
-    return { scope, token: await authorizationCode({ ...wanted, prompt }, parts, context) }
+    return await ask(scope, promptFor(force, offline))
   } catch (error) {
     const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
     if (!added || !(error instanceof AuthorizationRefusedError) || error.error !== 'invalid_scope')
       throw error
-    const narrower = withoutOfflineAccess(scope)
-    const again = { ...wanted, scope: narrower, prompt: promptFor(force, false) }
-    return { scope: narrower, token: await authorizationCode(again, parts, context) }
+    return ask(withoutOfflineAccess(scope), promptFor(force, false))
   }
 }
 

@@ -12,6 +12,8 @@ export function findLatchkeyError(error: unknown): LatchkeyError | undefined {
 /** The HTTP status that an error of the SDK, or one that was made of it, tells of. */
 export function statusOf(error: unknown): number | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    // The status of another error of ours may be an authorization server's.
+    if (isLatchkeyError(cause) && !(cause instanceof ConnectFailedError)) return undefined
     const { status } = cause as { status?: unknown }
     if (typeof status === 'number') return status
   }

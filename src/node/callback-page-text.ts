@@ -44,8 +44,3 @@ function withCode(line: string): string {
     )
     .join('')
 }
-
-/** One word of a command line to copy, quoted where a shell would take it apart. */
-export function shellWord(text: string): string {
-  return /^[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./-]*$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`
-}

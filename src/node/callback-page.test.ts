@@ -4,7 +4,11 @@ import type { RedirectOutcome } from '../ports.ts'
 import { outcomePage, unknownAnswerPage, usedLinkPage } from './callback-page.ts'
 import { contentSecurityPolicy } from './callback-page-style.ts'
 
-const subject = { serverName: 'linear', authorizationHost: 'auth.linear.app' }
+const subject = {
+  serverName: 'linear',
+  authorizationHost: 'auth.linear.app',
+  loginCommand: 'latchkey login linear --account work',
+}
 const outcomes: RedirectOutcome[] = [
   { kind: 'success' },
   { kind: 'error', title: 'T', message: 'M', remedy: 'R', code: 'C' },
@@ -72,15 +76,9 @@ describe('the words', () => {
     expect(outcomePage({ kind: 'error', message: 'No.' }, subject).html).toContain('latchkey login linear')
   })
 
-  it.each([
-    ['linear', 'latchkey login linear'],
-    ['https://mcp.linear.app/sse', 'latchkey login https://mcp.linear.app/sse'],
-    ["my server's", "latchkey login 'my server'\\''s'"],
-    ['x; rm -rf ~', "latchkey login 'x; rm -rf ~'"],
-    ['-x', "latchkey login '-x'"],
-    ['$(id)', "latchkey login '$(id)'"],
-  ])('the command for %j can be copied', (serverName, command) => {
-    expect(textOf(outcomePage({ kind: 'expired' }, { ...subject, serverName }).html)).toContain(`${command} `)
+  it('the command to try again is the one that signs in to this very account', () => {
+    const { html } = outcomePage({ kind: 'expired' }, subject)
+    expect(textOf(html)).toContain('latchkey login linear --account work ')
   })
 })
 
@@ -95,14 +93,20 @@ describe('S15, S22: text from outside', () => {
       remedy: hostile,
       code: hostile,
     } as const
-    const { html } = outcomePage(outcome, { serverName: hostile, authorizationHost: hostile })
+    const { html } = outcomePage(outcome, {
+      serverName: hostile,
+      authorizationHost: hostile,
+      loginCommand: hostile,
+    })
     const tags = new Set(html.match(/<\/?[a-z0-9!]+/gi))
     expect([...tags].filter((tag) => /script|img|<b$/i.test(tag))).toEqual([])
     expect(html.match(/<\/(style|title|h1)>/g)).toEqual(['</title>', '</style>', '</h1>'])
     const quiet = outcomePage({ ...outcome, title: 'x', message: 'x', remedy: 'x', code: 'x' }, subject).html
     const count = (text: string): number => text.replace(/<\/?(p|code)\b/g, '').split('<').length
     expect(count(html)).toBe(count(quiet))
-    for (const { html: other } of [usedLinkPage({ serverName: hostile, authorizationHost: hostile })]) {
+    for (const { html: other } of [
+      usedLinkPage({ serverName: hostile, authorizationHost: hostile, loginCommand: hostile }),
+    ]) {
       expect(other).not.toMatch(/<script|<img/)
     }
   })
@@ -119,7 +123,7 @@ describe('S15, S22: text from outside', () => {
   it('is cut', () => {
     const long = '😀<'.repeat(100_000)
     const outcome = { kind: 'error', title: long, message: long, remedy: long, code: long } as const
-    const { html } = outcomePage(outcome, { serverName: long, authorizationHost: long })
+    const { html } = outcomePage(outcome, { serverName: long, authorizationHost: long, loginCommand: long })
     expect(html.length).toBeLessThan(30_000)
     expect(html).toContain('…')
     // No half of a surrogate pair is left over.

@@ -1,6 +1,6 @@
 import type { ExpectedRedirect, RedirectOutcome } from '../ports.ts'
 import { type PageContent, pageDocument } from './callback-page-document.ts'
-import { plainLine, plainText, shellWord } from './callback-page-text.ts'
+import { plainLine, plainText } from './callback-page-text.ts'
 
 /** A page with the HTTP status that fits it. */
 export interface CallbackPage {
@@ -9,7 +9,7 @@ export interface CallbackPage {
 }
 
 /** Who asks and who is asked. */
-export type PageSubject = Pick<ExpectedRedirect, 'serverName' | 'authorizationHost'>
+export type PageSubject = Pick<ExpectedRedirect, 'serverName' | 'authorizationHost' | 'loginCommand'>
 
 /** What the person sees at the end of a sign-in. Every text in it may come from a hostile server. */
 export function outcomePage(outcome: RedirectOutcome, subject: PageSubject): CallbackPage {
@@ -30,7 +30,7 @@ export function outcomePage(outcome: RedirectOutcome, subject: PageSubject): Cal
         lead: outcome.message
           ? plainText(outcome.message, 600)
           : `${name} was not given access. Nothing was saved.`,
-        next: again(name, 'Changed your mind?'),
+        next: again(subject, 'Changed your mind?'),
         facts,
       })
     case 'expired':
@@ -38,7 +38,7 @@ export function outcomePage(outcome: RedirectOutcome, subject: PageSubject): Cal
         tone: 'expired',
         heading: 'This sign-in has expired',
         lead: `The answer for ${name} came after latchkey had stopped waiting for it, so it was not used. Nothing was saved.`,
-        next: again(name, 'Start again'),
+        next: again(subject, 'Start again'),
         facts,
       })
     case 'error':
@@ -48,7 +48,7 @@ export function outcomePage(outcome: RedirectOutcome, subject: PageSubject): Cal
         lead: plainText(outcome.message, 600),
         next: outcome.remedy
           ? { heading: 'What to do', text: plainText(outcome.remedy, 900) }
-          : again(name, 'Try again'),
+          : again(subject, 'Try again'),
         facts: outcome.code ? [...facts, ['Error code', plainLine(outcome.code, 80)]] : facts,
       })
   }
@@ -56,7 +56,6 @@ export function outcomePage(outcome: RedirectOutcome, subject: PageSubject): Cal
 
 /** For a start link that was followed a second time: somebody may have been faster, or the browser opened it twice. */
 export function usedLinkPage(subject: PageSubject): CallbackPage {
-  const name = plainLine(subject.serverName, 100)
   return page(410, {
     tone: 'expired',
     heading: 'This link was already used',
@@ -64,7 +63,7 @@ export function usedLinkPage(subject: PageSubject): CallbackPage {
     next: {
       heading: 'No other tab?',
       text: 'Return to your terminal. Stop the sign-in that waits there and start a new one:',
-      command: loginCommand(name),
+      command: plainLine(subject.loginCommand, 300),
     },
     facts: factsOf(subject),
   })
@@ -88,12 +87,9 @@ function page(status: number, content: PageContent): CallbackPage {
   return { status, html: pageDocument(content) }
 }
 
-function again(name: string, heading: string): NonNullable<PageContent['next']> {
-  return { heading, text: 'Return to your terminal and sign in once more:', command: loginCommand(name) }
-}
-
-function loginCommand(name: string): string {
-  return `latchkey login ${shellWord(name)}`
+function again({ loginCommand }: PageSubject, heading: string): NonNullable<PageContent['next']> {
+  const command = plainLine(loginCommand, 300)
+  return { heading, text: 'Return to your terminal and sign in once more:', command }
 }
 
 function factsOf({ serverName, authorizationHost }: PageSubject): PageContent['facts'] {

@@ -123,6 +123,12 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       return asStoreFailure(path, 'locked', () => locks.acquire(path, signal ? { signal } : {}))
     },
 
+    async prepare(place) {
+      await prepare()
+      // Takes the lock and looks at what is there, as a write does, and changes nothing.
+      await open(documentLocation(home, place)).update((_document) => undefined)
+    },
+
     locate: (key) => documentLocation(home, key).path,
   }
 }

@@ -73,6 +73,7 @@ const expected = {
   state: 's',
   authorizationUrl: 'https://as.example/authorize',
   serverName: 'linear',
+  loginCommand: 'latchkey login linear',
   authorizationHost: 'as.example',
 }
 

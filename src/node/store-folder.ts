@@ -85,9 +85,17 @@ export function createStoreFolder(options: StoreFolderOptions): StoreFolder {
 
 async function makeFolder(folder: string, withParents: boolean): Promise<void> {
   try {
-    await mkdir(folder, { recursive: withParents, mode: 0o700 })
+    await mkdir(folder, { mode: 0o700 })
   } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw error
+    const code = systemCode(error)
+    if (code === 'EEXIST') return
+    const parent = dirname(folder)
+    if (code !== 'ENOENT' || !withParents || parent === folder) throw error
+    // By hand: Node's own `recursive` never ends where a folder cannot be made although its parent is there (/proc).
+    await makeFolder(parent, true)
+    await mkdir(folder, { mode: 0o700 }).catch((again) => {
+      if (systemCode(again) !== 'EEXIST') throw again
+    })
   }
 }
 

@@ -78,14 +78,14 @@ function refusal(error: string, description: string | null, request: Authorizati
         : `${host} refused the authorization request (${quoteServerText(error, 60)}${said}).`,
     remedy:
       authorizationRemedy(error, description) ??
-      'Run `latchkey login` with `--debug` to see the request that was refused.',
+      'Sign in again with `--debug` to see the request that was refused.',
     issuer: request.issuer,
     error: cleanServerText(error, 60),
   })
 }
 
 const REMEDIES: Record<string, string> = {
-  access_denied: 'Run `latchkey login` again and allow the access if that was not what you meant.',
+  access_denied: 'Sign in again and allow the access if that was not what you meant.',
   invalid_scope:
     'Set `auth.scope` to scopes this server knows, or remove it to ask for what the server advertises.',
   unauthorized_client:

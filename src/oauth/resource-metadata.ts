@@ -1,5 +1,6 @@
 import { ResourceMismatchError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import type { Fetch } from '../ports.ts'
 import { type Answer, readAnswer, stringListMember, stringMember } from './answer.ts'
 
@@ -60,10 +61,10 @@ export function assertResourceCovers(resource: string, serverUrl: string): void 
   const covers = claimed.origin === server.origin && (path === prefix || path.startsWith(`${prefix}/`))
   if (covers && claimed.hash === '' && claimed.username === '') return
   throw new ResourceMismatchError({
-    message: `The metadata of ${serverUrl} speaks for another resource: ${quoteServerText(resource)}.`,
+    message: `The metadata of ${shownUrl(serverUrl)} speaks for another resource: ${quoteServerText(resource)}.`,
     remedy:
       'A token for that resource is not for this server, so the sign-in was stopped. If the address you configured is wrong, set `url` to the resource it names; else tell the operator of the server.',
-    server: serverUrl,
+    server: shownUrl(serverUrl),
     resource,
   })
 }

@@ -226,10 +226,10 @@ describe('an error, wherever it stands', () => {
   test.each([
     ['invalid_client', /`client_id` and `client_secret`/],
     ['incorrect_client_credentials', /`client_id` and `client_secret`/],
-    ['bad_verification_code', /latchkey login/],
+    ['bad_verification_code', /Sign in again/],
     ['invalid_target', /`auth.resource`/],
     ['invalid_scope', /`auth.scope`/],
-    ['toString', /latchkey login/],
+    ['toString', /Sign in again/],
   ])('%s has a remedy', async (error, remedy) => {
     expect((await failureAt({ body: { error }, status: 400 })).remedy).toMatch(remedy)
   })

@@ -111,7 +111,7 @@ export async function processTokenAnswer(
   }
   if (notNow || error) throw unavailable(answer, error)
   const accessToken = members && stringMember(members, 'access_token')
-  if (!ok || !members || !accessToken) {
+  if (!ok || !members || !accessToken || !isTokenText(accessToken)) {
     throw new ResponseInvalidError({
       message: `The token endpoint ${url} answered HTTP ${status} (${cleanServerText(contentType ?? 'no content type', 80)}) with neither a token nor an error.`,
       remedy:
@@ -133,7 +133,8 @@ async function judged(
   client: ClientInformation,
 ): Promise<TokenAnswer> {
   const expiresIn = numberMember(members, 'expires_in')
-  const refreshToken = stringMember(members, 'refresh_token')
+  const refreshText = stringMember(members, 'refresh_token')
+  const refreshToken = refreshText !== undefined && isTokenText(refreshText) ? refreshText : undefined
   const scope = grantedScope(stringMember(members, 'scope'))
   // Only what we use travels on: an unasked `id_token` would be validated and could fail the login.
   const clean = {
@@ -221,13 +222,12 @@ function refusal(
 }
 
 const CHECK_CLIENT =
-  'Check `client_id` and `client_secret` if you configured them (a secret may have been replaced at the provider); a client that was registered by itself is replaced by `latchkey login --force`.'
+  'Check `client_id` and `client_secret` if you configured them (a secret may have been replaced at the provider); a client that was registered by itself is replaced when you sign in with `--force`.'
 const REMEDIES: Record<string, string> = {
   invalid_client: CHECK_CLIENT,
   unauthorized_client: CHECK_CLIENT,
   incorrect_client_credentials: CHECK_CLIENT,
-  bad_verification_code:
-    'The code was used already or is older than ten minutes. Sign in again with `latchkey login`.',
+  bad_verification_code: 'The code was used already or is older than ten minutes. Sign in again.',
   invalid_target: RESOURCE_REMEDY,
   invalid_dpop_proof:
     'It wants a proof of possession for each token (DPoP): set `auth.dpop` to true. If it is set, compare the clock of this machine: proofs are good for a few minutes only.',
@@ -239,5 +239,10 @@ const REMEDIES: Record<string, string> = {
 
 function tokenRemedy(error: string, description: string | undefined): string {
   if (blamesResource(description)) return RESOURCE_REMEDY
-  return (Object.hasOwn(REMEDIES, error) && REMEDIES[error]) || 'Sign in again with `latchkey login`.'
+  return (Object.hasOwn(REMEDIES, error) && REMEDIES[error]) || 'Sign in again.'
+}
+
+/** VSCHAR (RFC 6749 A.12, A.17): anything else could not be sent in a header, and would surface in its error. */
+export function isTokenText(text: string): boolean {
+  return /^[\x20-\x7e]+$/.test(text)
 }
