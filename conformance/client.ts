@@ -65,6 +65,7 @@ async function use(session: Session, { name, arguments: args }: ToolCall): Promi
 function auth() {
   const callback_port = 20_000 + (process.pid % 30_000)
   const { client_id, client_secret } = context
+  if (scenario.startsWith('auth/dpop')) return { dpop: true, callback_port }
   if (client_id === undefined || client_secret === undefined)
     return { client_metadata_url: DOCUMENT, callback_port }
   return { client_id, client_secret, callback_port }

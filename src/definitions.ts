@@ -24,6 +24,8 @@ export interface OAuthSettings {
    * refused all the same.
    */
   missing_pkce_metadata?: 'accept'
+  /** `true`: tokens bound to a key that latchkey proves to have with every request (RFC 9449). */
+  dpop?: boolean
   /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */
   authorization_hosts?: string[]
   oauth_provider?: OAuthProvider

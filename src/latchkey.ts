@@ -102,7 +102,11 @@ export async function serverStatus(definition: ServerDefinition, runtime: Runtim
 /** A token to send now, and when it ends (seconds since 1970) where that is known. */
 export type CurrentToken = Pick<TokenSet, 'access_token' | 'expires_at'>
 
-/** The bearer token of any server, renewed if need be. @throws `login_required`, `config_invalid` where there is none */
+/**
+ * The bearer token of any server, renewed if need be.
+ *
+ * @throws `login_required`, `config_invalid` where there is none, `unsupported` for a token that is bound to a key
+ */
 export async function currentToken(definition: ServerDefinition, runtime: Runtime): Promise<CurrentToken> {
   if (definition.kind === 'http' && definition.auth.method === 'bearer') {
     return { access_token: definition.auth.token }
@@ -110,6 +114,7 @@ export async function currentToken(definition: ServerDefinition, runtime: Runtim
   const login = oauthLogin(definition, runtime)
   const tokens = await login.keeper.usable()
   if (!tokens || tokens === 'over') throw login.required(undefined)
+  if (tokens.token_type === 'dpop') throw bareToken(login.server.name)
   return tokens
 }
 
@@ -124,6 +129,15 @@ export function oauthLogin(definition: ServerDefinition, runtime: Runtime): Serv
   if (definition.auth.method === 'oauth')
     return new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
   throw notOAuth(definition)
+}
+
+/** Printed or passed on, it would look like a bearer token and be refused wherever it is sent. */
+function bareToken(server: string): UnsupportedError {
+  return new UnsupportedError({
+    message: `The access token for ${server} is bound to a key (DPoP): by itself no server takes it.`,
+    remedy:
+      'Use `latchkey call`, or authorizedFetch() of the library, which prove the key with every request. For a token to hand on, sign in without `dpop`.',
+  })
 }
 
 function notOAuth({ name, auth }: HttpServerDefinition): ConfigInvalidError {

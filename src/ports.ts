@@ -158,13 +158,16 @@ export type RedirectOutcome =
   | { readonly kind: 'cancelled'; readonly message?: string }
   | { readonly kind: 'expired' }
 
+/** Puts on a request what must be new for every try of it: a proof that may be used only once. */
+export type SignTry = (url: string, init: RequestInit) => Promise<RequestInit>
+
 /** The network as one configured server may use it. */
 export interface ServerNetwork {
   /**
    * The `fetch` of a stage. `mcp` is one plain exchange; every other stage judges URLs and redirect hops, limits time
-   * and tries again. All tell of every exchange. Throws `network_failed`, `url_refused`.
+   * and tries again, each try signed by `sign`. All tell of every exchange. Throws `network_failed`, `url_refused`.
    */
-  readonly fetch: (stage: Stage) => Fetch
+  readonly fetch: (stage: Stage, sign?: SignTry) => Fetch
   /** Throws `url_refused` when a URL that a server chose may not be used for `purpose`. */
   readonly judgeUrl: (url: string, purpose: string) => URL
 }

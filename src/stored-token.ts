@@ -100,6 +100,8 @@ function readToken({ url, account }: Asked, surroundings: StoredTokenSurrounding
   const found = findRecord(decoded.document, tokensKey(identity))
   const login = found && decodeTokenSet(found.record)
   if (!login || misfit(login, identity, {}) !== undefined) return undefined
+  // A bound token is worth nothing alone: the command says so.
+  if (login.token_type !== 'bearer') return undefined
   return needsRenewal(login, surroundings.now / 1000) ? undefined : login.access_token
 }
 

@@ -106,6 +106,15 @@ const login: TokenSet = {
   refresh_token: 'the-refresh-token',
 }
 
+const DPOP_KEY = {
+  kty: 'EC',
+  alg: 'ES256',
+  crv: 'P-256',
+  x: 'x'.repeat(43),
+  y: 'y'.repeat(43),
+  d: 'd'.repeat(43),
+}
+
 async function store(
   change: JsonObject = {},
   { url = URL_, account = null as string | null, clientId = null as string | null } = {},
@@ -140,7 +149,6 @@ describe('records that can be used as they are: both answer', () => {
     ['a login that cannot be renewed', { refresh_token: undefined as never }],
     ['members of a later version', { invented: { deeply: [1] } }],
     ['an obtained_at in the future', { obtained_at: now + 100, expires_at: now + 3000 }],
-    ['a DPoP token', { token_type: 'dpop' }],
   ])('%s', async (_, change) => {
     await store(change)
     await bothAnswer(['token', URL_], 'the-access-token')
@@ -185,6 +193,9 @@ describe('records that cannot: the command decides', () => {
     ['no access token', { access_token: undefined as never }, 4],
     ['an expiry that is no number', { expires_at: 'soon' }, 4],
     ['an unknown token type', { token_type: 'mac' }, 4],
+    ['a bound token: it is worth nothing alone', { token_type: 'dpop', dpop_key: DPOP_KEY }, 1],
+    ['a bound token without its key', { token_type: 'dpop' }, 4],
+    ['a key that is none', { token_type: 'dpop', dpop_key: { ...DPOP_KEY, d: 17 } }, 4],
     ['a login of a pre-registered client under the name of none', { client_kind: 'pre-registered' }, 4],
     ['an unknown client authentication', { token_endpoint_auth_method: 'magic' }, 4],
   ])('%s', async (_, change, code, token) => {

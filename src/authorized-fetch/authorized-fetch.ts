@@ -24,14 +24,13 @@ export function createAuthorizedFetch(
 ): Fetch {
   const { name, url, auth, headers } = definition
   const { origin } = new URL(url)
-  const { emit } = runtime
   const fetch = runtime.network(name, url).fetch('mcp')
   const send =
     auth.method === 'oauth'
       ? createOAuthSend(
           login ?? new ServerLogin({ ...definition, settings: auth.settings }, runtime),
           fetch,
-          emit,
+          runtime,
         )
       : createStaticSend(definition, fetch)
   return async (input, init) => {

@@ -1,27 +1,41 @@
+import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import { untilAborted } from '../credentials/until-aborted.ts'
 import type { ChallengeSummary } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
-import { challengeOf } from '../oauth/challenge.ts'
+import { challengeOf, parseChallenges } from '../oauth/challenge.ts'
+import { refusedProof } from '../oauth/dpop.ts'
 import type { Fetch } from '../ports.ts'
 import { sendToServer } from './mcp-exchange.ts'
 import type { Send, Sendable } from './sendable.ts'
+import { TokenHeader } from './token-header.ts'
 
 /**
  * Sends with the stored access token: renewed ahead of expiry, renewed and replayed once on 401. Without a login the
  * request goes out bare, as a server may ask for nothing.
  *
- * @throws from the returned function: `login_required` with what the server said, `insufficient_scope`
+ * @throws from the returned function: `login_required` with what the server said, `insufficient_scope`,
+ *   `dpop_required`, `credential_refused` for a proof of possession that is refused
  */
-export function createOAuthSend(login: ServerLogin, fetch: Fetch, emit: EventListener): Send {
+export function createOAuthSend(
+  login: ServerLogin,
+  fetch: Fetch,
+  { emit, clock }: Pick<Runtime, 'emit' | 'clock'>,
+): Send {
+  const header = new TokenHeader(clock)
+  const sendOnce = (request: Sendable, tokens: TokenSet | undefined) =>
+    sendToServer(request, header.attach(tokens), header.heeding(fetch, tokens))
+
   const sendWith = async (request: Sendable, tokens: TokenSet | undefined) => {
     const taken = login.authorization.sending(tokens)
-    const response = await sendToServer(
-      request,
-      async ({ url, headers, init }) => ({ url, headers: withToken(headers, tokens), init }),
-      fetch,
-    )
+    let response = await sendOnce(request, tokens)
+    if (tokens?.dpop_key && proofErrorOf(response) === 'use_dpop_nonce') {
+      await response.body?.cancel()
+      // The nonce is remembered by now.
+      response = await sendOnce(request, tokens)
+    }
+    await throwIfProofIsRefused(response, tokens, login)
     if (response.status !== 401 && response.status < 500) taken()
     return response
   }
@@ -67,11 +81,20 @@ function lacksScope(response: Response): boolean {
   return response.status === 403 && challengeOf(response).error === 'insufficient_scope'
 }
 
-function withToken(headers: Headers, tokens: TokenSet | undefined): Headers {
-  const signed = new Headers(headers)
-  signed.delete('authorization')
-  if (tokens) signed.set('authorization', `Bearer ${tokens.access_token}`)
-  return signed
+function proofErrorOf(response: Response) {
+  if (response.status !== 401) return undefined
+  return refusedProof(parseChallenges(response.headers.get('www-authenticate')))
+}
+
+async function throwIfProofIsRefused(
+  response: Response,
+  tokens: TokenSet | undefined,
+  login: ServerLogin,
+): Promise<void> {
+  const error = tokens?.dpop_key && proofErrorOf(response)
+  if (!error) return
+  await response.body?.cancel()
+  throw login.refusesProof(error)
 }
 
 function loginRequired(response: Response, login: ServerLogin, emit: EventListener): Error {

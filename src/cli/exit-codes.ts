@@ -21,6 +21,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   connect_failed: EXIT.failed,
   credential_refused: EXIT.refused,
   discovery_failed: EXIT.failed,
+  dpop_required: EXIT.usage,
   insufficient_scope: EXIT.refused,
   issuer_mismatch: EXIT.failed,
   login_required: EXIT.loginRequired,

@@ -18,6 +18,7 @@ export const SWITCHES = [
   'debug',
   'help',
   'force',
+  'dpop',
   'all',
   'client-secret-stdin',
   'list',
@@ -42,6 +43,7 @@ const SIGN_IN: readonly FlagName[] = [
   'callback-port',
   'redirect-uri',
   'client-metadata-url',
+  'dpop',
   'interactive',
   'timeout',
 ]

@@ -33,6 +33,7 @@ const SIGN_IN_FLAGS = `  --account NAME               keep this login apart from
   --callback-port PORT         wait for the browser on this port, no other (default 8080)
   --redirect-uri URI           the whole loopback URI instead, as it is registered
   --client-metadata-url URL    a Client ID Metadata Document
+  --dpop                       tokens bound to a key, proven with every request
   --interactive auto|always|never
                                open a browser: at a terminal (auto), also elsewhere, never
   --timeout SECONDS            give up after this long (default 300)

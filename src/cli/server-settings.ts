@@ -43,6 +43,7 @@ async function givenSettings(flags: Flags, io: CommandIo): Promise<Partial<OAuth
     const value = flags[flag as keyof typeof SETTING_FLAGS]
     if (value !== undefined) given[key] = value
   }
+  if (flags.dpop) given.dpop = true
   const port = flags['callback-port']
   if (port !== undefined) given.callback_port = /^\d+$/.test(port) ? Number(port) : port
   const secret = await clientSecret(flags, io)

@@ -69,6 +69,8 @@ export interface OAuthConfig extends CamelCaseOAuthConfig {
   offline_access?: boolean | undefined
   /** `accept`: metadata that says nothing of PKCE is taken as if it listed S256 (Entra ID, Cognito). @default refused */
   missing_pkce_metadata?: 'accept' | undefined
+  /** `true`: tokens bound to a key, proven with every request (DPoP, RFC 9449). @default false */
+  dpop?: boolean | undefined
   /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */
   authorization_hosts?: readonly string[] | undefined
   /** Authorization server metadata you vouch for: nothing is discovered. */

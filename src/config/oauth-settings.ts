@@ -19,6 +19,7 @@ const CHECKS: { [K in Name]-?: (value: unknown, key: string) => NonNullable<OAut
   account: credential,
   offline_access: boolean,
   missing_pkce_metadata: missingPkceMetadata,
+  dpop: boolean,
   authorization_hosts: hosts,
   oauth_provider: oauthProvider,
 }

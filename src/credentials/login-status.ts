@@ -24,6 +24,8 @@ export interface LoginStatus {
   readonly refreshable?: boolean
   /** Settings that relax a check for this server, as they are configured. */
   readonly exceptions?: Readonly<Record<string, string>>
+  /** `dpop`: the tokens are bound to a key that is stored with them (RFC 9449). Absent for bearer tokens. */
+  readonly token_type?: 'dpop'
   /** Where the credential lives. */
   readonly location: string
   /** What to type next, or `''` when nothing has to be done. */
@@ -58,6 +60,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
     ...(tokens.scope !== undefined && { scope: tokens.scope }),
     ...(tokens.expires_at !== undefined && { expires_at: tokens.expires_at }),
     refreshable: tokens.refresh_token !== undefined,
+    ...(tokens.token_type === 'dpop' && { token_type: 'dpop' }),
     next: state === 'expired' ? next : '',
   }
 }

@@ -7,9 +7,9 @@ import type { Identity } from './identity.ts'
  * issuer and a resource (SEP-2352), and a configured secret goes nowhere but to the configured token endpoint.
  */
 export function misfit(
-  { client_id, client_kind, issuer, resource, token_endpoint }: TokenSet,
+  { client_id, client_kind, issuer, resource, token_endpoint, token_type }: TokenSet,
   { configuredClientId }: Identity,
-  { oauth_provider, resource: wanted }: OAuthSettings,
+  { oauth_provider, resource: wanted, dpop }: OAuthSettings,
 ): string | undefined {
   const isConfigured = client_kind === 'pre-registered'
   if (isConfigured ? client_id !== configuredClientId : configuredClientId !== null) {
@@ -24,5 +24,6 @@ export function misfit(
   if (wanted !== undefined && resource !== (wanted === 'off' ? undefined : wanted)) {
     return 'it is for another `resource`'
   }
+  if (dpop && token_type !== 'dpop') return 'it is not bound to a key, as `dpop` wants it'
   return undefined
 }

@@ -44,6 +44,19 @@ test('a registration comes back as it was stored', () => {
   expect(decodeRegistration(encodeRecord(key, registration))).toEqual(registration)
 })
 
+const key = { kty: 'EC', alg: 'ES256', crv: 'P-256', x: 'x'.repeat(43), y: 'y'.repeat(43), d: 'd'.repeat(43) }
+
+test('a login bound to a key comes back with its key', () => {
+  const bound = { ...tokens, token_type: 'dpop', dpop_key: key } as TokenSet
+  expect(decodeTokenSet(encodeRecord(tokensKey(identity), bound))).toEqual(bound)
+})
+
+test('a registration for bound tokens says so', () => {
+  const bound = { ...registration, dpop_bound_access_tokens: true } as const
+  const where = registrationKey(identity, registration.issuer, registration.redirect_uri)
+  expect(decodeRegistration(encodeRecord(where, bound))).toEqual(bound)
+})
+
 const strange: [string, JsonObject][] = [
   ['no access token', { access_token: undefined }],
   ['an access token that is none', { access_token: 17 }],
@@ -52,6 +65,10 @@ const strange: [string, JsonObject][] = [
   ['a token type we cannot send', { token_type: 'mac' }],
   ['a method we do not speak', { token_endpoint_auth_method: 'tls_client_auth' }],
   ['a list for a scope', { scope: ['read'] }],
+  ['a bound token without its key', { token_type: 'dpop' }],
+  ['a bound token with half a key', { token_type: 'dpop', dpop_key: { ...key, d: null } }],
+  ['a bound token with a list for a key', { token_type: 'dpop', dpop_key: [] }],
+  ['a key that nothing is bound to', { dpop_key: key }],
 ]
 test.each(strange)('with %s it is no login', (_title, change) => {
   expect(decodeTokenSet({ ...encodeRecord(tokensKey(identity), tokens), ...change })).toBeUndefined()

@@ -1,4 +1,5 @@
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
+import { isDpopKey } from '../oauth/dpop-key.ts'
 import { isTokenText } from '../oauth/token-request.ts'
 import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
 
@@ -7,7 +8,7 @@ import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
  * by the store and ignored here. `docs/storage-format.md` is this file in words.
  */
 
-type Kind = 'string' | 'number'
+type Kind = 'string' | 'number' | 'boolean' | 'object'
 type Members<T> = {
   readonly [Name in keyof Required<T>]: { readonly type: Kind; readonly required: boolean }
 }
@@ -31,6 +32,7 @@ const TOKEN_SET: Members<TokenSet> = {
   requested_scope: optionalText,
   access_token: text,
   token_type: text,
+  dpop_key: { type: 'object', required: false },
   expires_at: optionalSeconds,
   refresh_token: optionalText,
   scope: optionalText,
@@ -48,6 +50,7 @@ const REGISTRATION: Members<ClientRegistration> = {
   registration_client_uri: optionalText,
   registration_access_token: optionalText,
   scope: optionalText,
+  dpop_bound_access_tokens: { type: 'boolean', required: false },
   created_at: seconds,
 }
 
@@ -59,10 +62,7 @@ export function encodeRecord(key: CredentialKey, value: TokenSet | ClientRegistr
 /** `undefined` when the record is not a whole login. */
 export function decodeTokenSet(record: JsonObject): TokenSet | undefined {
   const tokens = decode<TokenSet>(record, TOKEN_SET)
-  return tokens &&
-    isTokenText(tokens.access_token) &&
-    isOneOf(tokens.token_type, ['bearer', 'dpop']) &&
-    hasKnownMethod(tokens)
+  return tokens && isTokenText(tokens.access_token) && hasWhatItsTypeNeeds(tokens) && hasKnownMethod(tokens)
     ? tokens
     : undefined
 }
@@ -86,6 +86,11 @@ function decode<T>(record: JsonObject, members: Members<T>): T | undefined {
     }
   }
   return value as T
+}
+
+/** A bound token without its key, or a key without one, is no login. */
+function hasWhatItsTypeNeeds({ token_type, dpop_key }: TokenSet): boolean {
+  return token_type === 'dpop' ? isDpopKey(dpop_key) : token_type === 'bearer' && dpop_key === undefined
 }
 
 function hasKnownMethod({ token_endpoint_auth_method }: TokenSet | ClientRegistration): boolean {

@@ -2,6 +2,7 @@ import type { HttpServerDefinition, OAuthSettings } from '../definitions.ts'
 import {
   type ChallengeSummary,
   CredentialRefusedError,
+  type DpopRequiredError,
   InsufficientScopeError,
   isLatchkeyError,
   type LoginRequiredError,
@@ -11,6 +12,7 @@ import {
 import { quoteServerText } from '../errors/server-text.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { missingDpop } from '../flow/dpop.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { type SignInParts, signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
@@ -74,8 +76,10 @@ export class ServerLogin {
   }
 
   /** The error for code that may not wait for a person. */
-  required(challenge: ChallengeSummary | undefined, why?: string): LoginRequiredError {
+  required(challenge: ChallengeSummary | undefined, why?: string): LoginRequiredError | DpopRequiredError {
     const { account, configuredClientId } = this.identity
+    const missing = missingDpop(this.server.name, challenge, this.server.settings)
+    if (missing) return missing
     const clientId = isUnnamed(this.server) ? configuredClientId : null
     return loginRequired(this.server.name, { account, clientId, challenge, ...(why && { why }) })
   }
@@ -101,6 +105,18 @@ export class ServerLogin {
       server: this.server.name,
       status: 401,
       cause,
+    })
+  }
+
+  /** The error for a proof of possession that is refused: neither another token nor another sign-in would help. */
+  refusesProof(error: string): CredentialRefusedError {
+    return new CredentialRefusedError({
+      message: `${this.server.name} refused the proof of possession (HTTP 401, ${error}).`,
+      remedy:
+        'Compare the clock of this machine: proofs are good for a few minutes only. Else the address it is reached by is not the one it knows itself by (a proxy), which its operator has to look into.',
+      server: this.server.name,
+      status: 401,
+      scheme: 'dpop',
     })
   }
 

@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'connect_failed'
   | 'credential_refused'
   | 'discovery_failed'
+  | 'dpop_required'
   | 'insufficient_scope'
   | 'issuer_mismatch'
   | 'login_required'

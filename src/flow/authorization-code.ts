@@ -6,12 +6,14 @@ import {
 } from '../errors/index.ts'
 import { type AuthorizationRequest, createAuthorizationRequest } from '../oauth/authorization-request.ts'
 import { processAuthorizationResponse, type ValidatedResponse } from '../oauth/authorization-response.ts'
+import { type DpopKey, dpopThumbprint } from '../oauth/dpop-key.ts'
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
 import { processTokenAnswer, requestCodeExchange, type TokenAnswer } from '../oauth/token-request.ts'
 import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../ports.ts'
 import { type Proven, withClientProof } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import type { Discovery } from './discover.ts'
+import { tokenRequestContext } from './dpop.ts'
 import type { ObtainedClient } from './obtain-client.ts'
 
 /** Seconds without a callback after which the person is reminded of the redirect URI. */
@@ -24,6 +26,8 @@ export interface AuthorizationCodeRequest {
   readonly prompt: string | undefined
   /** The person has to confirm the host of the sign-in page. */
   readonly needsConfirmation: boolean
+  /** The key that code and tokens are to be bound to. */
+  readonly dpopKey: DpopKey | undefined
 }
 
 export interface AuthorizationCodeParts {
@@ -55,7 +59,7 @@ async function askPerson<T>(
   complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
-  const { discovery, client, scope, prompt, needsConfirmation } = request
+  const { discovery, client, scope, prompt, needsConfirmation, dpopKey } = request
   const { metadata, resource } = discovery
   const authorization = await createAuthorizationRequest(metadata, {
     clientId: client.client.client_id,
@@ -63,6 +67,7 @@ async function askPerson<T>(
     scope,
     resource,
     ...(prompt && { prompt }),
+    ...(dpopKey && { dpopJkt: await dpopThumbprint(dpopKey) }),
   })
   const authorizationHost = context.judgeUrl(authorization.url, 'authorization_endpoint').host
   const pending = listener.expect({
@@ -81,11 +86,11 @@ async function askPerson<T>(
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
     const response = judge(parameters, authorization, metadata, context)
+    const provesKey = dpopKey !== undefined
     const proven = await withClientProof(client, metadata, async (as) => {
-      const answer = await requestCodeExchange(metadata, as, response, authorization, {
-        fetch: context.fetch('token'),
-      })
-      return processTokenAnswer(answer, metadata, as, listener.redirectUri)
+      const requests = tokenRequestContext(dpopKey, context)
+      const answer = await requestCodeExchange(metadata, as, response, authorization, requests)
+      return processTokenAnswer(answer, metadata, as, listener.redirectUri, provesKey)
     })
     const completed = await complete(proven)
     finish({ kind: 'success' })

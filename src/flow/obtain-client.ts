@@ -84,25 +84,27 @@ function documentedClient({ settings, discovery: { metadata } }: ClientRequest):
 }
 
 function storedClient(
-  { registrations, discovery, redirectUri, scope }: ClientRequest,
+  { registrations, discovery, redirectUri, scope, settings }: ClientRequest,
   { clock }: FlowContext,
 ): ObtainedClient | undefined {
   const now = clock.now() / 1000
   const registration = registrations.find(
-    ({ issuer, redirect_uri, client_secret_expires_at, scope: registered }) =>
+    ({ issuer, redirect_uri, client_secret_expires_at, scope: registered, dpop_bound_access_tokens }) =>
       issuer === discovery.metadata.issuer &&
       redirect_uri === redirectUri &&
       coversScope(registered, scope) &&
+      (dpop_bound_access_tokens ?? false) === (settings.dpop ?? false) &&
       (client_secret_expires_at === undefined || client_secret_expires_at > now),
   )
   return registration && { kind: 'dynamic', client: registration, registration }
 }
 
 async function registerClient(request: ClientRequest, context: FlowContext): Promise<ObtainedClient> {
-  const { discovery, redirectUri, scope } = request
+  const { discovery, redirectUri, scope, settings } = request
+  const dpop = settings.dpop ?? false
   const { metadata } = discovery
   if (metadata.registration_endpoint === undefined) throw unavailable(metadata.issuer, redirectUri)
-  const asked = { clientName: context.clientName, redirectUri, scope }
+  const asked = { clientName: context.clientName, redirectUri, scope, dpop }
   const answer = await requestRegistration(metadata, asked, {
     fetch: context.fetch('registration'),
     ...(context.signal && { signal: context.signal }),
@@ -114,6 +116,7 @@ async function registerClient(request: ClientRequest, context: FlowContext): Pro
       issuer: metadata.issuer,
       redirect_uri: redirectUri,
       ...(scope !== undefined && { scope }),
+      ...(dpop && { dpop_bound_access_tokens: true }),
       created_at: Math.floor(context.clock.now() / 1000),
     }
     return { kind: 'dynamic', client: registration, registration }

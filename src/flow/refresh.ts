@@ -1,5 +1,6 @@
 import { processTokenAnswer, requestRefresh } from '../oauth/token-request.ts'
 import type { FlowContext } from './context.ts'
+import { tokenRequestContext } from './dpop.ts'
 import { type TokenSet, tokenMembers } from './token-set.ts'
 
 /**
@@ -20,8 +21,14 @@ export async function refresh(
   }
   const parameters = { refreshToken: tokens.refresh_token, resource: tokens.resource }
   // No abort signal: once sent, the answer holds the only copy of a rotated refresh token.
-  const answer = await requestRefresh(tokens, client, parameters, { fetch: context.fetch('token') })
-  const judged = await processTokenAnswer(answer, tokens, client, undefined)
+  const answer = await requestRefresh(
+    tokens,
+    client,
+    parameters,
+    tokenRequestContext(tokens.dpop_key, context),
+  )
+  const provesKey = tokens.dpop_key !== undefined
+  const judged = await processTokenAnswer(answer, tokens, client, undefined, provesKey)
   const { expires_at: _expired, ...kept } = tokens
   return { ...kept, ...tokenMembers(judged, context.clock.now()) }
 }

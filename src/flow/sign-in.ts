@@ -7,11 +7,16 @@ import {
 import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
-import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
+import {
+  type AuthorizationCodeParts,
+  type AuthorizationCodeRequest,
+  authorizationCode,
+} from './authorization-code.ts'
 import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
 import type { Proven } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
+import { missingDpop, newDpopKey } from './dpop.ts'
 import { type ObtainedClient, obtainClient } from './obtain-client.ts'
 import { probe } from './probe.ts'
 import { redirectAddress } from './redirect-address.ts'
@@ -79,8 +84,11 @@ async function signInAt(
   const challenge =
     request.challenge ??
     (settings.oauth_provider ? undefined : await probe(serverUrl, request.headers, context))
+  const missing = missingDpop(context.server, challenge, settings)
+  if (missing) throw missing
   const knownIssuers = previous ? [previous.issuer] : []
   const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
+  const dpopKey = await newDpopKey(settings, discovery.metadata)
   const scope = scopeOf(request, discovery, challenge)
   const client = await obtainClient(
     {
@@ -94,26 +102,26 @@ async function signInAt(
     },
     context,
   )
-  return authorize(discovery, client, scope, request, { ...parts, listener }, context)
+  return authorize({ discovery, client, scope, dpopKey }, request, { ...parts, listener }, context)
 }
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
 async function authorize(
-  discovery: Discovery,
-  client: ObtainedClient,
-  scope: string | undefined,
+  wanted: Omit<AuthorizationCodeRequest, 'prompt' | 'needsConfirmation'>,
   { settings, force, previous }: SignInRequest,
   parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
 ): Promise<SignInResult> {
+  const { discovery, scope, dpopKey } = wanted
   const { redirectUri } = parts.listener
   const foreign = foreignAuthorizationHost(discovery, settings)
   const needsConfirmation =
     foreign !== undefined && !wasConfirmed(foreign, discovery.metadata.issuer, previous)
   const ask = (requested: string | undefined, prompt: string | undefined) => {
     const complete = async ({ result: token, client: proven }: Proven<TokenAnswer>) => {
-      const tokens = {
+      const tokens: TokenSet = {
         ...tokenSet(discovery, proven, redirectUri, requested, token, context),
+        ...(dpopKey && { dpop_key: dpopKey }),
         // Whoever came this far by a page of somebody else's has said yes to it.
         ...(foreign !== undefined && { confirmed_authorization_host: foreign }),
       }
@@ -121,7 +129,7 @@ async function authorize(
       await parts.save(result)
       return result
     }
-    const request = { discovery, client, scope: requested, prompt, needsConfirmation }
+    const request = { ...wanted, scope: requested, prompt, needsConfirmation }
     return authorizationCode(request, parts, complete, context)
   }
   const offline = scope?.split(' ').includes('offline_access') ?? false

@@ -1,6 +1,7 @@
 import type { ClientKind } from '../events.ts'
 import type { ClientAuthenticationMethod } from '../oauth/client-authentication.ts'
 import type { RegisteredClient } from '../oauth/client-registration.ts'
+import type { DpopKey } from '../oauth/dpop-key.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 
 /**
@@ -25,6 +26,8 @@ export interface TokenSet {
   readonly requested_scope?: string
   readonly access_token: string
   readonly token_type: 'bearer' | 'dpop'
+  /** The private key that both tokens are bound to (RFC 9449); there exactly when `token_type` is `dpop`. */
+  readonly dpop_key?: DpopKey
   readonly expires_at?: number
   readonly refresh_token?: string
   /** What was granted. */
@@ -38,6 +41,8 @@ export interface ClientRegistration extends RegisteredClient {
   readonly redirect_uri: string
   /** What was asked for at registration: many servers let this client ask for nothing else later. */
   readonly scope?: string
+  /** It was registered for tokens bound to a key, and gets no others (RFC 9449 §5.2). */
+  readonly dpop_bound_access_tokens?: true
   readonly created_at: number
 }
 

@@ -4,6 +4,7 @@ import type { Runtime } from '../credentials/runtime.ts'
 import { ServerLogin } from '../credentials/server-login.ts'
 import type { LoadedConfig, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
+import { authExtensions } from './auth-extensions.ts'
 import { Connection } from './connection.ts'
 import { ResponseCache } from './response-cache.ts'
 import type { McpPlatform } from './sdk.ts'
@@ -135,8 +136,9 @@ export class McpClient {
         ? new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
         : undefined
     const connection = new Connection(definition, { sdk, platform, runtime, login })
+    const info = { name: runtime.clientName, version }
     const cache = new ResponseCache(() => connection.context)
-    const client = createSdkClient(sdk, { name: runtime.clientName, version }, this.#parts, cache)
+    const client = createSdkClient(sdk, info, this.#parts, cache, authExtensions(definition))
     await signedIn(login, {
       operation: 'connect',
       perform: () => connection.open(client),

@@ -27,12 +27,16 @@ export function createSdkClient(
   info: { name: string; version: string },
   { clientCapabilities, onElicitation, onSampling, roots }: SessionOptions,
   responseCacheStore: ResponseCache,
+  extensions: NonNullable<ClientCapabilities['extensions']> = {},
 ): SdkClient {
   const capabilities: ClientCapabilities = {
     ...(onElicitation && { elicitation: {} }),
     ...(onSampling && { sampling: {} }),
     ...(roots && { roots: {} }),
     ...clientCapabilities,
+    ...(Object.keys(extensions).length > 0 && {
+      extensions: { ...extensions, ...clientCapabilities?.extensions },
+    }),
   }
   const client = new sdk.Client(info, {
     capabilities,

@@ -10,8 +10,8 @@ export function createNetwork(parts: Omit<ExchangeParts, 'server'>) {
     const told = { ...parts, server }
     return {
       judgeUrl: policy.judge,
-      fetch: (stage) => {
-        if (stage !== 'mcp') return createProtocolFetch(stage, told, policy)
+      fetch: (stage, sign) => {
+        if (stage !== 'mcp') return createProtocolFetch(stage, told, policy, sign)
         return (input, init = {}) =>
           exchange(told, { input: input instanceof Request ? input : String(input), init, stage, attempt: 1 })
       },

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { type Answer, type LoopbackServer, startLoopbackServer } from '../../test/fixtures/loopback-server.ts'
 import { createManualClock } from '../../test/fixtures/manual-clock.ts'
 import type { LatchkeyEvent, Stage } from '../events.ts'
-import type { Fetch } from '../ports.ts'
+import type { Fetch, SignTry } from '../ports.ts'
 import { createNetwork } from './network.ts'
 
 const servers: LoopbackServer[] = []
@@ -23,9 +23,10 @@ async function serve(...answers: Answer[]): Promise<LoopbackServer> {
 interface Bench {
   stage?: Stage
   fetch?: Fetch
+  sign?: SignTry
 }
 
-function network(serverUrl: string, { stage = 'discovery', fetch = globalThis.fetch }: Bench = {}) {
+function network(serverUrl: string, { stage = 'discovery', fetch = globalThis.fetch, sign }: Bench = {}) {
   const clock = createManualClock()
   const events: LatchkeyEvent[] = []
   const parts = {
@@ -37,7 +38,7 @@ function network(serverUrl: string, { stage = 'discovery', fetch = globalThis.fe
   const { fetch: fetchOf, judgeUrl } = createNetwork(parts)('demo', serverUrl)
   /** What was waited between tries; the limits of single requests are not among them. */
   const waits = () => clock.delays.filter((delay) => delay !== 15_000)
-  return { clock, events, fetch: fetchOf(stage), judgeUrl, waits }
+  return { clock, events, fetch: fetchOf(stage, sign), judgeUrl, waits }
 }
 
 const isRetry = (delay: number) => delay < 10_000
@@ -292,4 +293,26 @@ test('requests of the MCP stage are one plain exchange', async () => {
   expect(server.requests).toHaveLength(1)
   expect(server.requests[0]?.headers['user-agent']).toBe('mine')
   expect(waits()).toEqual([])
+})
+
+test('every try and every hop is signed anew, for the URL it goes to', async () => {
+  const server = await serve(
+    { status: 503 },
+    { status: 302, headers: { location: '/there?x=1' } },
+    { body: 'ok' },
+  )
+  let count = 0
+  const sign: SignTry = async (url, init) => ({
+    ...init,
+    headers: { ...(init.headers as object), proof: `${++count} ${url}` },
+  })
+  const { clock, fetch } = network(server.origin, { sign })
+  const pending = fetch(`${server.origin}/doc`, { headers: { accept: 'x' } })
+  await clock.elapse(isRetry)
+  expect((await pending).status).toBe(200)
+  expect(server.requests.map(({ headers }) => [headers.proof, headers.accept])).toEqual([
+    [`1 ${server.origin}/doc`, 'x'],
+    [`2 ${server.origin}/doc`, 'x'],
+    [`3 ${server.origin}/there?x=1`, 'x'],
+  ])
 })

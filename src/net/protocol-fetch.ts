@@ -1,6 +1,6 @@
 import { isLatchkeyError } from '../errors/index.ts'
 import type { Stage } from '../events.ts'
-import type { Fetch } from '../ports.ts'
+import type { Fetch, SignTry } from '../ports.ts'
 import { type ExchangeParts, exchange } from './exchange.ts'
 import { readRetryAfter, retryDelay, sleep } from './retry.ts'
 import type { UrlPolicy } from './url-policy.ts'
@@ -15,6 +15,7 @@ interface ProtocolRequest {
   readonly url: string
   readonly init: RequestInit
   readonly stage: Stage
+  readonly sign: SignTry | undefined
 }
 
 /**
@@ -23,9 +24,14 @@ interface ProtocolRequest {
  *
  * @throws from the returned fetch: `url_refused`, `network_failed`; the caller's own abort reason
  */
-export function createProtocolFetch(stage: Stage, parts: ExchangeParts, policy: UrlPolicy): Fetch {
+export function createProtocolFetch(
+  stage: Stage,
+  parts: ExchangeParts,
+  policy: UrlPolicy,
+  sign?: SignTry,
+): Fetch {
   return async (input, init = {}) => {
-    const request = { url: input instanceof Request ? input.url : String(input), init, stage }
+    const request = { url: input instanceof Request ? input.url : String(input), init, stage, sign }
     for (let attempt = 1; ; attempt += 1) {
       const last = attempt === MAX_TRIES
       let delay = retryDelay(attempt)
@@ -48,14 +54,15 @@ export function createProtocolFetch(stage: Stage, parts: ExchangeParts, policy: 
 async function followRedirects(
   parts: ExchangeParts,
   policy: UrlPolicy,
-  { url, init, stage }: ProtocolRequest,
+  { url, init, stage, sign }: ProtocolRequest,
   attempt: number,
 ): Promise<Response> {
   let input = url
   let hopInit = init
   for (let hop = 0; ; hop += 1) {
     const { origin } = policy.judge(input, `${stage} URL`)
-    const response = await exchange(parts, { input, init: hopInit, stage, attempt, timeout: REQUEST_TIMEOUT })
+    const signed = sign ? await sign(input, hopInit) : hopInit
+    const response = await exchange(parts, { input, init: signed, stage, attempt, timeout: REQUEST_TIMEOUT })
     const target = isGet(init) && hop < MAX_REDIRECTS ? redirectTarget(response, input) : undefined
     if (!target) return response
     await response.body?.cancel()

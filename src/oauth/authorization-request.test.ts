@@ -54,3 +54,8 @@ test('two requests share neither state nor verifier', async () => {
   expect(a.codeVerifier).not.toBe(b.codeVerifier)
   expect(a.state.length).toBeGreaterThanOrEqual(43)
 })
+
+test('names the key that the code is to be bound to (RFC 9449 §10)', async () => {
+  const { url } = await createAuthorizationRequest(METADATA, { ...PARAMETERS, dpopJkt: 'thumbprint' })
+  expect(new URL(url).searchParams.get('dpop_jkt')).toBe('thumbprint')
+})

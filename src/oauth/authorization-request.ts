@@ -7,6 +7,8 @@ export interface AuthorizationParameters {
   readonly redirectUri: string
   readonly scope: string | undefined
   readonly resource: string | undefined
+  /** Thumbprint of the key that the code is bound to (RFC 9449 §10). */
+  readonly dpopJkt?: string
   /** OpenID Connect Core §3.1.2.1, space-separated: `login consent`. */
   readonly prompt?: string
 }
@@ -41,5 +43,6 @@ export async function createAuthorizationRequest(
   set('code_challenge_method', 'S256')
   set('resource', parameters.resource)
   set('prompt', parameters.prompt)
+  set('dpop_jkt', parameters.dpopJkt)
   return { ...parameters, url: url.href, state, codeVerifier, issuer: metadata.issuer }
 }

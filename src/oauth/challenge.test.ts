@@ -113,6 +113,13 @@ describe('challengeOf', () => {
     expect(challengeOf(answer('Negotiate, Basic realm="x"'))).toEqual({ scheme: 'negotiate' })
   })
 
+  test.each([
+    ['DPoP alone', 'DPoP algs="ES256", resource_metadata="u"', 'dpop'],
+    ['Bearer beside it', 'Bearer realm="a", DPoP resource_metadata="u"', 'bearer'],
+  ])('says dpop only where nothing else is taken: %s', (_, said, scheme) => {
+    expect(challengeOf(answer(said))).toEqual({ scheme, resource_metadata: 'u' })
+  })
+
   test('has no scheme for a bare 401', () => {
     expect(challengeOf(answer())).toEqual({ scheme: undefined })
   })

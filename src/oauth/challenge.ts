@@ -60,8 +60,10 @@ export function challengeOf(response: Response): ChallengeSummary {
     const value = challenge?.parameters.get(name)
     return value ? { [name]: value } : {}
   }
+  // `dpop` only where nothing but DPoP is taken, wherever the metadata is named.
+  const takesBearer = challenges.some(({ scheme }) => scheme === 'bearer')
   return {
-    scheme: challenge?.scheme,
+    scheme: challenge?.scheme === 'dpop' && takesBearer ? 'bearer' : challenge?.scheme,
     ...parameter('resource_metadata'),
     ...parameter('scope'),
     ...parameter('error'),

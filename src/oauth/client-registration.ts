@@ -15,6 +15,8 @@ export interface RegistrationRequest {
   readonly clientName: string
   readonly redirectUri: string
   readonly scope: string | undefined
+  /** The client will always ask for tokens bound to a key (RFC 9449 §5.2). */
+  readonly dpop?: boolean
 }
 
 /** What the server answered (RFC 7591 §3.2.1). */
@@ -29,7 +31,7 @@ export interface RegisteredClient extends ClientInformation {
 /** Registers a native public client (RFC 7591 §3.1, RFC 8252). */
 export async function requestRegistration(
   metadata: ServerMetadata,
-  { clientName, redirectUri, scope }: RegistrationRequest,
+  { clientName, redirectUri, scope, dpop }: RegistrationRequest,
   context: RequestContext,
 ): Promise<Answer> {
   const response = await oauth.dynamicClientRegistrationRequest(
@@ -44,6 +46,7 @@ export async function requestRegistration(
         metadata.token_endpoint_auth_methods_supported,
       ),
       ...(scope !== undefined && { scope }),
+      ...(dpop && { dpop_bound_access_tokens: true }),
     },
     requestOptions(context),
   )

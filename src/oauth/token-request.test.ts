@@ -103,6 +103,33 @@ describe('the requests', () => {
   })
 })
 
+describe('a token and the proof that was sent for it', () => {
+  const judge = async (token_type: string, provesKey: boolean) => {
+    const { fetch } = replies({ body: { access_token: 'canary-secret', token_type } })
+    const answer = await requestRefresh(
+      ENDPOINT,
+      PUBLIC,
+      { refreshToken: 'rt', resource: undefined },
+      { fetch },
+    )
+    return processTokenAnswer(answer, ENDPOINT, PUBLIC, REDIRECT_URI, provesKey)
+  }
+
+  test.each(['DPoP', 'dpop', 'DPOP'])('%s is bound, in any case', async (token_type) => {
+    expect(await judge(token_type, true)).toEqual({ access_token: 'canary-secret', token_type: 'dpop' })
+  })
+
+  test.each([
+    ['a bearer token for a proof', 'Bearer', true, 'remove `auth.dpop`'],
+    ['a token of some other type for a proof', 'user', true, 'remove `auth.dpop`'],
+    ['a bound token for no proof', 'DPoP', false, 'Set `auth.dpop` to true'],
+  ])('%s is refused', async (_, token_type, provesKey, remedy) => {
+    const error = await judge(token_type, provesKey).catch((reason: Error) => reason)
+    expect(error).toMatchObject({ code: 'response_invalid', remedy: expect.stringContaining(remedy) })
+    expect(JSON.stringify([error, (error as Error).message])).not.toContain('canary')
+  })
+})
+
 describe('a token, however it is said', () => {
   const bearer = { access_token: 'at', token_type: 'bearer' }
 

@@ -11,6 +11,7 @@ import { type Answer, cleanResponse, numberMember, readAnswer, stringMember } fr
 import type { AuthorizationRequest } from './authorization-request.ts'
 import type { ValidatedResponse } from './authorization-response.ts'
 import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
+import { withServerNonce } from './dpop.ts'
 import { blamesRedirectUri, redirectUriRemedy } from './redirect-uri-remedy.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
 import { blamesResource, RESOURCE_REMEDY } from './resource-remedy.ts'
@@ -42,26 +43,28 @@ export async function requestCodeExchange(
   request: AuthorizationRequest,
   context: RequestContext,
 ): Promise<Answer> {
-  const answer = await oauth.authorizationCodeGrantRequest(
-    { ...endpoint },
-    { client_id: client.client_id },
-    clientAuthentication(client),
-    response.parameters,
-    request.redirectUri,
-    request.codeVerifier,
-    {
-      ...requestOptions(context),
-      headers: ACCEPT_JSON,
-      additionalParameters: resourceParameter(request.resource),
-    },
-  )
   const secrets = [
     client.client_secret,
     request.codeVerifier,
     request.state,
     response.parameters.get('code') ?? undefined,
   ]
-  return readAnswer(answer, endpoint.token_endpoint, secrets)
+  return withServerNonce(context.dpop, async () => {
+    const answer = await oauth.authorizationCodeGrantRequest(
+      { ...endpoint },
+      { client_id: client.client_id },
+      clientAuthentication(client),
+      response.parameters,
+      request.redirectUri,
+      request.codeVerifier,
+      {
+        ...requestOptions(context),
+        headers: ACCEPT_JSON,
+        additionalParameters: resourceParameter(request.resource),
+      },
+    )
+    return readAnswer(answer, endpoint.token_endpoint, secrets)
+  })
 }
 
 export interface RefreshParameters {
@@ -76,23 +79,27 @@ export async function requestRefresh(
   { refreshToken, resource }: RefreshParameters,
   context: RequestContext,
 ): Promise<Answer> {
-  const answer = await oauth.refreshTokenGrantRequest(
-    { ...endpoint },
-    { client_id: client.client_id },
-    clientAuthentication(client),
-    refreshToken,
-    {
-      ...requestOptions(context),
-      headers: ACCEPT_JSON,
-      additionalParameters: resourceParameter(resource),
-    },
-  )
-  return readAnswer(answer, endpoint.token_endpoint, [client.client_secret, refreshToken])
+  return withServerNonce(context.dpop, async () => {
+    const answer = await oauth.refreshTokenGrantRequest(
+      { ...endpoint },
+      { client_id: client.client_id },
+      clientAuthentication(client),
+      refreshToken,
+      {
+        ...requestOptions(context),
+        headers: ACCEPT_JSON,
+        additionalParameters: resourceParameter(resource),
+      },
+    )
+    return readAnswer(answer, endpoint.token_endpoint, [client.client_secret, refreshToken])
+  })
 }
 
 /**
- * Judges a token answer. `error` is taken wherever it stands, whatever the status (GitHub: HTTP 200).
+ * Judges a token answer. `error` is taken wherever it stands, whatever the status (GitHub: HTTP 200). A token is bound to
+ * a key exactly when a proof was sent (RFC 9449 §5): a bearer token in place of a bound one is refused.
  *
+ * @param provesKey whether the request carried a DPoP proof
  * @throws `token_request_refused`, `redirect_uri_refused`, `network_failed` (5xx, 429), `response_invalid`
  */
 export async function processTokenAnswer(
@@ -100,6 +107,7 @@ export async function processTokenAnswer(
   endpoint: TokenEndpoint,
   client: ClientInformation,
   redirectUri: string | undefined,
+  provesKey = false,
 ): Promise<TokenAnswer> {
   const { status, ok, url, contentType } = answer
   const members = tokenMembersOf(answer.members)
@@ -121,7 +129,9 @@ export async function processTokenAnswer(
       contentType,
     })
   }
-  return judged(members, accessToken, endpoint, client)
+  const token = await judged(members, accessToken, endpoint, client)
+  if ((token.token_type === 'dpop') !== provesKey) throw otherBinding(answer, provesKey)
+  return token
 }
 
 /** Slack: the person's token is nested, and the top level is about an app without one of its own. */
@@ -186,6 +196,20 @@ function unavailable({ url, status }: Answer, error: string | undefined): Networ
   })
 }
 
+function otherBinding({ url, status, contentType }: Answer, provesKey: boolean): ResponseInvalidError {
+  return new ResponseInvalidError({
+    message: provesKey
+      ? `The token endpoint ${url} answered with a bearer token although one bound to a key (DPoP) was asked for.`
+      : `The token endpoint ${url} answered with a token bound to a key (DPoP), which nobody proved to have.`,
+    remedy: provesKey
+      ? 'This authorization server, or this client there, has no DPoP: have it enabled, or remove `auth.dpop` to use bearer tokens.'
+      : 'Set `auth.dpop` to true and sign in again.',
+    url,
+    status,
+    contentType,
+  })
+}
+
 function refusal(
   { members, status }: Answer,
   error: string,
@@ -220,6 +244,10 @@ const REMEDIES: Record<string, string> = {
   incorrect_client_credentials: CHECK_CLIENT,
   bad_verification_code: 'The code was used already or is older than ten minutes. Sign in again.',
   invalid_target: RESOURCE_REMEDY,
+  invalid_dpop_proof:
+    'It wants a proof of possession for each token (DPoP): set `auth.dpop` to true. If it is set, compare the clock of this machine: proofs are good for a few minutes only.',
+  use_dpop_nonce:
+    'It wants a proof of possession for each token (DPoP): set `auth.dpop` to true. If it is set, its nonces cannot be met: its operator has to look into it.',
   invalid_scope:
     'Set `auth.scope` to scopes this server knows, or remove it to ask for what the server advertises.',
 }
