@@ -113,7 +113,7 @@ export async function currentToken(definition: ServerDefinition, runtime: Runtim
     return { access_token: definition.auth.token }
   }
   const login = oauthLogin(definition, runtime)
-  const tokens = await login.keeper.usable()
+  const tokens = (await login.keeper.usable()) ?? (await login.byGrant?.obtain(undefined))
   if (!tokens) throw login.required(undefined)
   return tokens
 }

@@ -54,6 +54,7 @@ export function createRuntime(
     clock,
     store: chosenStore(store, platform, emit),
     receiver: redirectReceiver,
+    secretReader: platform.secretReader,
     openUrl: openUrl ? async (url) => openUrl(url) : browser && ((url) => browser.open(url)),
     attended: platform.attended || openUrl !== undefined,
     interactive: options.interactive ?? 'auto',

@@ -1,4 +1,5 @@
 import type { ServerLogin } from '../credentials/server-login.ts'
+import type { ChallengeSummary } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { challengeOf } from '../oauth/challenge.ts'
@@ -22,17 +23,30 @@ export function createOAuthSend(login: ServerLogin, fetch: Fetch, emit: EventLis
 
   return async (request) => {
     const tokens = await login.keeper.usable()
+    const { byGrant } = login
+    let used = tokens
     let response = await sendWith(request, tokens)
     if (response.status === 401) {
       await response.body?.cancel()
       // Without a token, somebody may have signed in since.
-      const newer = await (tokens ? login.keeper.renew(tokens.access_token) : login.keeper.usable())
+      const newer =
+        (await (tokens ? login.keeper.renew(tokens.access_token) : login.keeper.usable())) ??
+        (await byGrant?.obtain(told(response, login, emit)))
       if (!newer) throw loginRequired(response, login, emit)
+      used = newer
       response = await sendWith(request, newer)
     }
     if (response.status === 401) {
       await response.body?.cancel()
+      if (byGrant) throw await byGrant.refused(told(response, login, emit), (cause) => login.refused(cause))
       throw loginRequired(response, login, emit)
+    }
+    if (response.status === 403 && byGrant) {
+      const wider = await byGrant.widen(challengeOf(response), used)
+      if (wider) {
+        await response.body?.cancel()
+        response = await sendWith(request, wider)
+      }
     }
     if (response.status === 403) await throwIfScopeIsMissing(response, login, emit)
     return response
@@ -47,10 +61,14 @@ function withToken(headers: Headers, tokens: TokenSet | undefined): Headers {
 }
 
 function loginRequired(response: Response, login: ServerLogin, emit: EventListener): Error {
+  return login.required(told(response, login, emit))
+}
+
+function told(response: Response, login: ServerLogin, emit: EventListener): ChallengeSummary {
   const server = login.server.name
   const { scheme, ...said } = challengeOf(response)
   emit({ type: 'challenge_received', server, status: response.status, ...(scheme && { scheme }), ...said })
-  return login.required({ scheme, ...said })
+  return { scheme, ...said }
 }
 
 /** A refresh cannot widen a scope (RFC 6749 §6), so nothing can be done without the person. */
@@ -62,8 +80,6 @@ async function throwIfScopeIsMissing(
   const challenge = challengeOf(response)
   if (challenge.error !== 'insufficient_scope') return
   await response.body?.cancel()
-  const { scheme, ...said } = challenge
-  const server = login.server.name
-  emit({ type: 'challenge_received', server, status: response.status, ...(scheme && { scheme }), ...said })
+  told(response, login, emit)
   throw login.lacksScope(challenge)
 }

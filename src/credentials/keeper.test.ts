@@ -15,6 +15,7 @@ import { failureOf } from '../../test/fixtures/workbench.ts'
 import { StoreFailedError } from '../errors/index.ts'
 import type { LatchkeyEvent } from '../events.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { renewalOf } from '../flow/renewal.ts'
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
 import { createNetwork } from '../net/network.ts'
 import { createFileStore } from '../node/file-store.ts'
@@ -56,7 +57,8 @@ function keeper(parts: Partial<KeeperParts> = {}): Keeper {
     clock,
     clientName: 'test',
   }
-  return new Keeper({ identity, settings: {}, store, context, ...parts })
+  const { settings = {} } = parts
+  return new Keeper({ identity, settings, store, context, renewal: renewalOf(settings), ...parts })
 }
 
 /** A login that the server knows, stored for one hour. */

@@ -3,10 +3,10 @@ import {
   isLatchkeyError,
   StoreConflictError,
   StoreFailedError,
-  TokenRequestRefusedError,
+  type TokenRequestRefusedError,
 } from '../errors/index.ts'
 import type { FlowContext } from '../flow/context.ts'
-import { refresh } from '../flow/refresh.ts'
+import type { Renewal } from '../flow/renewal.ts'
 import type { SignInResult } from '../flow/sign-in.ts'
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
 import type { CredentialStore, Lease } from '../ports.ts'
@@ -23,6 +23,7 @@ export interface KeeperParts {
   readonly identity: Identity
   readonly settings: OAuthSettings
   readonly store: CredentialStore
+  readonly renewal: Renewal
   readonly context: FlowContext
 }
 
@@ -31,8 +32,6 @@ interface Held {
   readonly tokens: TokenSet
   readonly revision: string
 }
-
-type Refreshable = TokenSet & { readonly refresh_token: string }
 
 /**
  * Keeps the login of one identity: reads it, renews it exactly once for all who wait, writes it. The only code that
@@ -44,6 +43,7 @@ export class Keeper {
   /** Renewed, but the store could not take it: newer than what is stored at its revision. */
   #unsaved: Held | undefined
   #renewal: Promise<TokenSet | undefined> | undefined
+  #obtaining: Promise<TokenSet> | undefined
   #pausedUntil = 0
   /** The revision that was told of as unusable: once is enough. */
   #toldOf: string | undefined
@@ -76,7 +76,7 @@ export class Keeper {
     tokens = await this.read()
     if (!tokens || !this.#needsRenewal(tokens)) return tokens
     const expired = this.#isExpired(tokens)
-    if (!isRefreshable(tokens)) return expired ? undefined : tokens
+    if (!this.#parts.renewal.isPossible(tokens)) return expired ? undefined : tokens
     return expired ? this.renew(tokens.access_token) : this.#renewEarly(tokens)
   }
 
@@ -95,19 +95,35 @@ export class Keeper {
     return this.#renewal
   }
 
+  /**
+   * Gets tokens that need no person, under the lock and once for all who wait. What somebody else stored meanwhile is
+   * taken instead, where it is `enough`.
+   *
+   * @throws what `get` throws; whoever waited for it gets the same error, and asks no second time
+   */
+  async obtain(
+    enough: (tokens: TokenSet) => boolean,
+    get: (previous: TokenSet | undefined) => Promise<TokenSet>,
+  ): Promise<TokenSet> {
+    const shared = await this.#obtaining
+    if (shared && enough(shared)) return shared
+    const own = this.#obtainLocked(enough, get).finally(() => {
+      if (this.#obtaining === own) this.#obtaining = undefined
+    })
+    this.#obtaining = own
+    return own
+  }
+
   /** Stores what a sign-in brought: the registration first, since the tokens are worth nothing without it. */
   async save({ tokens, registration }: SignInResult): Promise<void> {
-    const { store, identity, context } = this.#parts
+    const { store, identity } = this.#parts
     const lease = await store.lock(this.#key)
     try {
       if (registration) {
         const key = registrationKey(identity, registration.issuer, registration.redirect_uri)
         await store.write(key, encodeRecord(key, registration))
       }
-      const written = await store.write(this.#key, encodeRecord(this.#key, tokens))
-      this.#unsaved = undefined
-      this.#held = { tokens, revision: written.revision }
-      context.emit({ type: 'credentials_saved', server: context.server, location: this.location })
+      await this.#write(tokens)
     } finally {
       await lease.release()
     }
@@ -133,6 +149,31 @@ export class Keeper {
 
   get #key() {
     return tokensKey(this.#parts.identity)
+  }
+
+  async #obtainLocked(
+    enough: (tokens: TokenSet) => boolean,
+    get: (previous: TokenSet | undefined) => Promise<TokenSet>,
+  ): Promise<TokenSet> {
+    const lease = await this.#parts.store.lock(this.#key)
+    try {
+      const stored = await this.read()
+      if (stored && enough(stored) && !this.#needsRenewal(stored)) return stored
+      const tokens = await get(stored)
+      await this.#write(tokens)
+      return tokens
+    } finally {
+      await lease.release()
+    }
+  }
+
+  /** What a person, or the program's own credentials, have just brought: newer than anything that is stored. */
+  async #write(tokens: TokenSet): Promise<void> {
+    const { store, context } = this.#parts
+    const written = await store.write(this.#key, encodeRecord(this.#key, tokens))
+    this.#unsaved = undefined
+    this.#held = { tokens, revision: written.revision }
+    context.emit({ type: 'credentials_saved', server: context.server, location: this.location })
   }
 
   /** A courtesy: a token that has time left is used when its server cannot, or will not, renew it. */
@@ -172,22 +213,22 @@ export class Keeper {
       if (!held) return undefined
       // Another process was faster: its token is as good as one of ours.
       if (held.tokens.access_token !== rejected && !this.#needsRenewal(held.tokens)) return held.tokens
-      if (!isRefreshable(held.tokens)) return undefined
-      return await this.#renewHeld(held, held.tokens, lease)
+      if (!this.#parts.renewal.isPossible(held.tokens)) return undefined
+      return await this.#renewHeld(held, lease)
     } finally {
       await lease.release()
     }
   }
 
-  async #renewHeld(held: Held, tokens: Refreshable, lease: Lease): Promise<TokenSet | undefined> {
-    const { context } = this.#parts
+  async #renewHeld(held: Held, lease: Lease): Promise<TokenSet | undefined> {
+    const { context, renewal } = this.#parts
     // The last thing before the request: a process that slept may have lost the lock to one that renews right now.
     if (!(await lease.isHeld())) throw this.#lockLost()
     let renewed: TokenSet
     try {
-      renewed = await refresh(tokens, this.#clientSecret(tokens), context)
+      renewed = await renewal.renew(held.tokens, context)
     } catch (error) {
-      const terminal = isTerminal(error, tokens)
+      const terminal = renewal.isFinal(error, held.tokens)
       if (isLatchkeyError(error))
         context.emit({ type: 'refresh_failed', server: context.server, code: error.code, terminal })
       if (!terminal) throw error
@@ -229,10 +270,6 @@ export class Keeper {
     return this.read()
   }
 
-  #clientSecret({ client_kind, client_secret }: TokenSet): string | undefined {
-    return client_kind === 'dynamic' ? client_secret : this.#parts.settings.client_secret
-  }
-
   #needsRenewal(tokens: TokenSet): boolean {
     return needsRenewal(tokens, this.#now())
   }
@@ -252,17 +289,4 @@ export class Keeper {
       location: this.location,
     })
   }
-}
-
-function isRefreshable(tokens: TokenSet): tokens is Refreshable {
-  return tokens.refresh_token !== undefined
-}
-
-/** Only a parsed OAuth error ends a login; for a configured client a refused client is a matter of configuration. */
-function isTerminal(error: unknown, { client_kind }: TokenSet): boolean {
-  if (!(error instanceof TokenRequestRefusedError)) return false
-  if (error.error === 'invalid_grant') return true
-  return (
-    client_kind === 'dynamic' && (error.error === 'invalid_client' || error.error === 'unauthorized_client')
-  )
 }

@@ -1,3 +1,4 @@
+import type { GrantType } from '../definitions.ts'
 import type { ClientKind } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { loginCommand } from './login-command.ts'
@@ -11,6 +12,8 @@ export interface LoginStatus {
   readonly method: 'oauth' | 'bearer' | 'custom' | 'headers' | 'none' | 'stdio'
   readonly state: 'signed_in' | 'expired_refreshable' | 'expired' | 'signed_out' | 'configured'
   readonly account: string | null
+  /** How tokens are got without a person. */
+  readonly grant?: GrantType
   readonly issuer?: string
   /** The RFC 8707 `resource` the token is for. */
   readonly resource?: string
@@ -34,6 +37,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
     server: server.name,
     url: server.url,
     method: 'oauth',
+    ...(server.settings.grant && { grant: server.settings.grant }),
     account: identity.account,
     location: keeper.location,
   } as const
@@ -41,23 +45,24 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
   const clientId = server.name === server.url ? identity.configuredClientId : null
   const next = loginCommand(server.name, identity.account, clientId)
   if (!tokens) return { ...common, state: 'signed_out', next }
-  const state = stateOf(tokens, now / 1000)
+  const refreshable = tokens.refresh_token !== undefined || login.byGrant !== undefined
+  const state = stateOf(tokens, refreshable, now / 1000)
   return {
     ...common,
     state,
     issuer: tokens.issuer,
     ...(tokens.resource !== undefined && { resource: tokens.resource }),
     client_kind: tokens.client_kind,
-    client_id: tokens.client_id,
-    redirect_uri: tokens.redirect_uri,
+    ...(tokens.client_id !== '' && { client_id: tokens.client_id }),
+    ...(tokens.redirect_uri !== undefined && { redirect_uri: tokens.redirect_uri }),
     ...(tokens.scope !== undefined && { scope: tokens.scope }),
     ...(tokens.expires_at !== undefined && { expires_at: tokens.expires_at }),
-    refreshable: tokens.refresh_token !== undefined,
+    refreshable,
     next: state === 'expired' ? next : '',
   }
 }
 
-function stateOf(tokens: TokenSet, now: number): LoginStatus['state'] {
+function stateOf(tokens: TokenSet, refreshable: boolean, now: number): LoginStatus['state'] {
   if (!isExpired(tokens, now)) return 'signed_in'
-  return tokens.refresh_token === undefined ? 'expired' : 'expired_refreshable'
+  return refreshable ? 'expired_refreshable' : 'expired'
 }

@@ -17,13 +17,14 @@ const seconds = { type: 'number', required: true } as const
 const optionalSeconds = { type: 'number', required: false } as const
 
 const TOKEN_SET: Members<TokenSet> = {
+  grant: optionalText,
   issuer: text,
   resource: optionalText,
   client_id: text,
   client_secret: optionalText,
   token_endpoint_auth_method: text,
   client_kind: text,
-  redirect_uri: text,
+  redirect_uri: optionalText,
   token_endpoint: text,
   revocation_endpoint: optionalText,
   requested_scope: optionalText,
@@ -83,8 +84,10 @@ function decode<T>(record: JsonObject, members: Members<T>): T | undefined {
   return value as T
 }
 
+const METHODS = ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt']
+
 function hasKnownMethod({ token_endpoint_auth_method }: TokenSet | ClientRegistration): boolean {
-  return isOneOf(token_endpoint_auth_method, ['none', 'client_secret_basic', 'client_secret_post'])
+  return isOneOf(token_endpoint_auth_method, METHODS)
 }
 
 function isOneOf(value: string, known: readonly string[]): boolean {

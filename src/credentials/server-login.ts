@@ -9,9 +9,12 @@ import {
 } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { grantClient, usesGrant } from '../flow/grant.ts'
+import { renewalOf } from '../flow/renewal.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
+import { GrantLogin } from './grant-login.ts'
 import { type Identity, identityString } from './identity.ts'
 import { Keeper } from './keeper.ts'
 import { loginRequired } from './login-command.ts'
@@ -40,6 +43,8 @@ export class ServerLogin {
   readonly server: OAuthServer
   readonly identity: Identity
   readonly keeper: Keeper
+  /** The way without a person, where the configuration names a grant: then nobody is ever asked. */
+  readonly byGrant: GrantLogin | undefined
   readonly stepUps = new StepUpLimit()
   readonly #runtime: Runtime
   readonly #context: FlowContext
@@ -58,8 +63,13 @@ export class ServerLogin {
       identity: this.identity,
       settings: server.settings,
       store,
+      renewal: renewalOf(server.settings),
       context: this.#context,
     })
+    const { settings } = server
+    this.byGrant = usesGrant(settings)
+      ? new GrantLogin({ server: { ...server, settings }, keeper: this.keeper, context: this.#context })
+      : undefined
   }
 
   /** How often a person has signed in for this identity in this process. */
@@ -80,8 +90,9 @@ export class ServerLogin {
     const { name } = this.server
     return new InsufficientScopeError({
       message: `${name} wants more scope than this login has${challenge.scope ? `: ${quoteServerText(challenge.scope)}` : ''}.`,
-      remedy:
-        'Add the scope to `auth.scope` (or `--scope`) beside what is there, and sign in again with `latchkey login`.',
+      remedy: this.byGrant
+        ? 'The authorization server does not give it to this client: let it be allowed there, or leave the operation out.'
+        : 'Add the scope to `auth.scope` (or `--scope`) beside what is there, and sign in again with `latchkey login`.',
       server: name,
       challenge,
     })
@@ -112,6 +123,7 @@ export class ServerLogin {
     since,
     signal,
   }: SignInWish = {}): Promise<void> {
+    if (this.byGrant) return this.byGrant.signIn(force)
     const { signInQueue, receiver, emit } = this.#runtime
     const identity = this.#shared
     if (since !== undefined && since !== this.signIns) return
@@ -147,11 +159,12 @@ export class ServerLogin {
       return undefined
     }
     const { emit, server } = this.#context
-    const outcome = await revoke(
-      tokens,
-      tokens.client_secret ?? this.server.settings.client_secret,
-      this.#context,
-    )
+    const { settings } = this.server
+    const proofOf = async () =>
+      usesGrant(settings)
+        ? (await grantClient(settings, [tokens.token_endpoint_auth_method], this.#context)).client
+        : { client_secret: tokens.client_secret ?? settings.client_secret }
+    const outcome = await revoke(tokens, proofOf, this.#context)
     await this.keeper.forget()
     if (outcome === 'failed') {
       const message = `The login at ${new URL(tokens.issuer).host} could not be revoked; it was only deleted here. It ends there by itself, or in your account settings.`
@@ -227,6 +240,9 @@ export class ServerLogin {
   }
 }
 
-function flowContext({ name, url }: OAuthServer, { network, clock, emit, clientName }: Runtime): FlowContext {
-  return { ...network(name, url), server: name, emit, clock, clientName }
+function flowContext(
+  { name, url }: OAuthServer,
+  { network, clock, emit, clientName, secretReader }: Runtime,
+): FlowContext {
+  return { ...network(name, url), server: name, emit, clock, clientName, secretReader }
 }

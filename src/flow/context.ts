@@ -1,5 +1,5 @@
 import type { EventListener } from '../events.ts'
-import type { Clock, ServerNetwork } from '../ports.ts'
+import type { Clock, SecretReader, ServerNetwork } from '../ports.ts'
 
 /** What every flow works with. It knows no store and no browser. */
 export interface FlowContext extends ServerNetwork {
@@ -8,5 +8,7 @@ export interface FlowContext extends ServerNetwork {
   readonly emit: EventListener
   readonly clock: Clock
   readonly clientName: string
+  /** Absent where there are neither files nor programs. */
+  readonly secretReader?: SecretReader | undefined
   readonly signal?: AbortSignal
 }

@@ -8,6 +8,7 @@ import {
   requestResourceMetadata,
 } from '../oauth/resource-metadata.ts'
 import {
+  type NeededEndpoints,
   processServerMetadata,
   requestServerMetadata,
   type ServerMetadata,
@@ -19,9 +20,12 @@ import type { FlowContext } from './context.ts'
 export class DiscoverySearch {
   readonly attempts: DiscoveryAttempt[] = []
   readonly #context: FlowContext
+  readonly #needed: NeededEndpoints | undefined
 
-  constructor(context: FlowContext) {
+  /** @param needed without these a document is none; default what a person's sign-in needs */
+  constructor(context: FlowContext, needed?: NeededEndpoints) {
     this.#context = context
+    this.#needed = needed
   }
 
   async firstResource(urls: readonly string[], serverUrl: string): Promise<ResourceMetadata | undefined> {
@@ -67,7 +71,7 @@ export class DiscoverySearch {
   ): Promise<ServerMetadata | undefined> {
     for (const url of urls) {
       const answer = await this.#ask(url, requestServerMetadata)
-      const metadata = await processServerMetadata(answer, issuerOf(answer))
+      const metadata = await processServerMetadata(answer, issuerOf(answer), this.#needed)
       this.#note(answer, metadata ? 'authorization server metadata' : undefined)
       if (metadata) return metadata
     }

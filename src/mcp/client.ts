@@ -5,6 +5,7 @@ import { ServerLogin } from '../credentials/server-login.ts'
 import type { LoadedConfig, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
 import { Connection } from './connection.ts'
+import { withExtensions } from './extension-capabilities.ts'
 import type { McpPlatform } from './sdk.ts'
 import { Session } from './session.ts'
 import { createSdkClient, type SessionOptions } from './session-options.ts'
@@ -134,7 +135,12 @@ export class McpClient {
         ? new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
         : undefined
     const connection = new Connection(definition, { sdk, platform, runtime, login })
-    const client = createSdkClient(sdk, { name: runtime.clientName, version }, this.#parts)
+    const clientCapabilities = withExtensions(definition, this.#parts.clientCapabilities)
+    const client = createSdkClient(
+      sdk,
+      { name: runtime.clientName, version },
+      { ...this.#parts, clientCapabilities },
+    )
     await signedIn(login, {
       operation: 'connect',
       perform: () => connection.open(client),

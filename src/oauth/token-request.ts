@@ -95,13 +95,7 @@ export async function processTokenAnswer(
   redirectUri: string | undefined,
 ): Promise<TokenAnswer> {
   const { members, status, ok, url, contentType } = answer
-  const error = members && stringMember(members, 'error')
-  const notNow = status >= 500 || status === 429
-  // Gateways and frameworks write `error` as well; where the status says "not now", only OAuth's own words count.
-  if (error && !TRANSIENT.has(error) && (!notNow || FINAL.has(error))) {
-    throw refusal(answer, error, endpoint, redirectUri)
-  }
-  if (notNow || error) throw unavailable(answer, error)
+  assertNoTokenError(answer, endpoint, redirectUri)
   const accessToken = members && stringMember(members, 'access_token')
   if (!ok || !members || !accessToken) {
     throw new ResponseInvalidError({
@@ -114,6 +108,22 @@ export async function processTokenAnswer(
     })
   }
   return judged(members, accessToken, endpoint, client)
+}
+
+/**
+ * The part of the judgement that every answer of a token endpoint shares, whatever it is asked for.
+ *
+ * @throws `token_request_refused`, `redirect_uri_refused`, `network_failed` (5xx, 429)
+ */
+export function assertNoTokenError(answer: Answer, endpoint: TokenEndpoint, redirectUri?: string): void {
+  const { members, status } = answer
+  const error = members && stringMember(members, 'error')
+  const notNow = status >= 500 || status === 429
+  // Gateways and frameworks write `error` as well; where the status says "not now", only OAuth's own words count.
+  if (error && !TRANSIENT.has(error) && (!notNow || FINAL.has(error))) {
+    throw refusal(answer, error, endpoint, redirectUri)
+  }
+  if (notNow || error) throw unavailable(answer, error)
 }
 
 async function judged(
