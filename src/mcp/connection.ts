@@ -2,7 +2,7 @@ import { createAuthorizedFetch } from '../authorized-fetch/authorized-fetch.ts'
 import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
-import { UnsupportedError } from '../errors/index.ts'
+import { ConnectFailedError, UnsupportedError } from '../errors/index.ts'
 import type { Connected } from '../events.ts'
 import { connectFailed, findLatchkeyError, statusOf } from './connect-failure.ts'
 import { observedFetch, type TransportState } from './observed-fetch.ts'
@@ -73,7 +73,9 @@ export class Connection {
       try {
         return await this.#connect(client, 'streamable-http', this.#http(definition, 'streamable-http'))
       } catch (error) {
-        if (transport !== 'auto' || !OTHER_TRANSPORT.includes(statusOf(error) ?? 0)) throw error
+        // Of an answer of the MCP server only: an authorization server's 400 says nothing of transports.
+        const status = error instanceof ConnectFailedError ? statusOf(error) : undefined
+        if (transport !== 'auto' || !OTHER_TRANSPORT.includes(status ?? 0)) throw error
       }
     }
     return this.#connect(client, 'sse', this.#http(definition, 'sse'))
