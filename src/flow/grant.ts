@@ -8,6 +8,7 @@ import {
   requestClientCredentials,
   requestJwtBearer,
 } from '../oauth/grant-request.ts'
+import { RESOURCE_REMEDY } from '../oauth/resource-remedy.ts'
 import { importSigningKey } from '../oauth/signing-key.ts'
 import { processTokenAnswer, type TokenAnswer, type TokenEndpoint } from '../oauth/token-request.ts'
 import type { FlowContext } from './context.ts'
@@ -107,12 +108,10 @@ async function send({ settings, endpoint, client, scope, resource }: GrantReques
 
 /** The person that other refusals send to the browser does not exist here. */
 function refused(error: TokenRequestRefusedError, { grant }: GrantSettings): TokenRequestRefusedError {
-  const remedy =
-    error.error === 'invalid_grant' || error.error === 'invalid_request'
-      ? REMEDIES[grant]
-      : /^(invalid_client|unauthorized_client|unsupported_grant_type)$/.test(error.error)
-        ? `Check the client under \`auth\`, and that the authorization server lets it use the grant ${grant}.`
-        : error.remedy
+  const isShared = error.remedy === RESOURCE_REMEDY || error.error === 'invalid_scope'
+  const isOfClient = /^(invalid_client|unauthorized_client|unsupported_grant_type)$/.test(error.error)
+  const ofClient = `Check the client under \`auth\`, and that the authorization server lets it use the grant ${grant}.`
+  const remedy = isShared ? error.remedy : isOfClient ? ofClient : REMEDIES[grant]
   return new TokenRequestRefusedError({
     message: error.summary,
     remedy,
