@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { AuthConfig, OAuthConfig } from '../src/config/input.ts'
+import { definitionsFromText } from '../src/config/mcp-servers.ts'
 import {
   type AssertionSigner,
   allowIdentityExchange,
@@ -507,4 +508,21 @@ describe('enterprise-managed authorization', () => {
     expect(exchanges(all.idp)).toHaveLength(1)
     expect(tokenRequests(all)).toEqual([])
   })
+})
+
+test('every configuration of docs/grants.md is accepted as it stands', async () => {
+  const page = await readFile(new URL('../docs/grants.md', import.meta.url), 'utf8')
+  const blocks = [...page.matchAll(/```jsonc\n([\s\S]+?)```/g)].map(([, block = '']) => block)
+  const texts = blocks.map((block) =>
+    block.includes('mcpServers')
+      ? block
+      : `{ "mcpServers": { "a": { "url": "https://mcp.example.com", ${block} } } }`,
+  )
+  expect(texts).toHaveLength(5)
+  const reading = { path: 'grants.md', env: {}, expansion: 'allowed', versionControlled: false } as const
+  for (const text of texts) {
+    const { definitions, warnings } = definitionsFromText(text, reading)
+    expect(definitions).toMatchObject([{ kind: 'http', auth: { settings: { grant: expect.any(String) } } }])
+    expect(warnings).toEqual([])
+  }
 })

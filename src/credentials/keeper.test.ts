@@ -319,3 +319,26 @@ test('forget() deletes the login and keeps the registration', async () => {
   expect(await one.usable()).toBeUndefined()
   expect(await one.registrations()).toHaveLength(1)
 })
+
+test('tokens that need no person are asked for once by all who ask in the same moment, and so is an error', async () => {
+  const tokens = await logIn()
+  await store.delete(tokensKey(identity))
+  const one = keeper()
+  let asked = 0
+  const get = async () => {
+    asked += 1
+    return tokens
+  }
+  const got = await Promise.all([1, 2, 3].map(() => one.obtain(() => true, get)))
+  expect(got).toEqual([tokens, tokens, tokens])
+  expect(asked).toBe(1)
+
+  const other = keeper()
+  const refuse = async () => {
+    asked += 1
+    throw new Error('refused')
+  }
+  const outcomes = await Promise.allSettled([1, 2, 3].map(() => other.obtain(() => false, refuse)))
+  expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+  expect(asked).toBe(2)
+})

@@ -105,8 +105,10 @@ export class Keeper {
     enough: (tokens: TokenSet) => boolean,
     get: (previous: TokenSet | undefined) => Promise<TokenSet>,
   ): Promise<TokenSet> {
-    const shared = await this.#obtaining
-    if (shared && enough(shared)) return shared
+    if (this.#obtaining) {
+      const shared = await this.#obtaining
+      if (enough(shared)) return shared
+    }
     const own = this.#obtainLocked(enough, get).finally(() => {
       if (this.#obtaining === own) this.#obtaining = undefined
     })
