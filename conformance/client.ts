@@ -89,9 +89,12 @@ function grant(): AuthConfig | undefined {
   }
 }
 
-/** Several scenarios run side by side on one machine: each takes a port of its own where the redirect URI is fixed. */
+/**
+ * Several scenarios run side by side on one machine: each takes a port of its own where the redirect URI is fixed, below
+ * those that the system gives to outgoing connections.
+ */
 function auth() {
-  const callback_port = 20_000 + (process.pid % 30_000)
+  const callback_port = 10_000 + (process.pid % 20_000)
   const { client_id, client_secret } = context
   if (client_id === undefined || client_secret === undefined)
     return { client_metadata_url: DOCUMENT, callback_port }
