@@ -3,7 +3,7 @@
  * scenario with the server's URL as the last argument, and judges what arrives at its servers.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isLatchkeyError, MCPClient, type Session } from '../src/node.ts'
+import { type AuthConfig, isLatchkeyError, MCPClient, type Session } from '../src/node.ts'
 
 interface ToolCall {
   name: string
@@ -15,6 +15,12 @@ const scenario = process.env.MCP_CONFORMANCE_SCENARIO ?? ''
 const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}') as {
   client_id?: string
   client_secret?: string
+  private_key_pem?: string
+  signing_algorithm?: 'ES256'
+  idp_client_id?: string
+  idp_id_token?: string
+  idp_token_endpoint?: string
+  valid_jwt?: string
   toolCalls?: ToolCall[]
 }
 
@@ -22,7 +28,7 @@ const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}') as {
 const DOCUMENT = 'https://conformance-test.local/client-metadata.json'
 
 const client = new MCPClient(
-  { mcpServers: { server: { url, auth: auth() } } },
+  { mcpServers: { server: { url, auth: grant() ?? auth() } } },
   {
     store: 'memory',
     // Nobody opens a browser: the answer of the authorization endpoint leads to our own listener by itself.
@@ -61,9 +67,34 @@ async function use(session: Session, { name, arguments: args }: ToolCall): Promi
   }
 }
 
-/** Several scenarios run side by side on one machine: each takes a port of its own where the redirect URI is fixed. */
+/** The grants of the extension scenarios, with what the suite gives for them. */
+function grant(): AuthConfig | undefined {
+  const { client_id, client_secret } = context
+  switch (scenario) {
+    case 'auth/client-credentials-basic':
+      return { grant: 'client_credentials', client_id, client_secret }
+    case 'auth/client-credentials-jwt': {
+      const { private_key_pem: private_key, signing_algorithm } = context
+      return { grant: 'client_credentials', client_id, private_key, signing_algorithm }
+    }
+    case 'auth/wif-jwt-bearer':
+      return { grant: 'jwt-bearer', client_id, assertion: context.valid_jwt }
+    case 'auth/enterprise-managed-authorization': {
+      const { idp_token_endpoint: token_endpoint, idp_client_id, idp_id_token: id_token } = context
+      const idp = { token_endpoint, client_id: idp_client_id!, id_token }
+      return { grant: 'id-jag', client_id, client_secret, idp }
+    }
+    default:
+      return undefined
+  }
+}
+
+/**
+ * Several scenarios run side by side on one machine: each takes a port of its own where the redirect URI is fixed, below
+ * those that the system gives to outgoing connections.
+ */
 function auth() {
-  const callback_port = 20_000 + (process.pid % 30_000)
+  const callback_port = 10_000 + (process.pid % 20_000)
   const { client_id, client_secret } = context
   if (scenario.startsWith('auth/dpop')) return { dpop: true, callback_port }
   if (client_id === undefined || client_secret === undefined)

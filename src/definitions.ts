@@ -2,10 +2,49 @@
 import type { LatchkeyError } from './errors/index.ts'
 import type { Warning } from './events.ts'
 
+/** How a program gets tokens without a person: RFC 6749 §4.4, RFC 7523 §2.1, and ID-JAG, which is both after RFC 8693. */
+export type GrantType = (typeof GRANTS)[number]
+export const GRANTS = ['client_credentials', 'jwt-bearer', 'id-jag'] as const
+
+/** A secret as it is, or where it is read anew each time it is needed. At most one of the four is set. */
+export type SecretSettings<Name extends string> = {
+  [Key in Name | `${Name}_file` | `${Name}_env`]?: string
+} & { [Key in `${Name}_command`]?: string[] }
+
+/** RFC 7518 §3.1 and RFC 9864: what a client assertion may be signed with. */
+export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number]
+export const SIGNING_ALGORITHMS = [
+  ...(['ES256', 'ES384', 'ES512'] as const),
+  ...(['RS256', 'RS384', 'RS512'] as const),
+  ...(['PS256', 'PS384', 'PS512', 'Ed25519'] as const),
+] as const
+
+/** The identity provider of an organisation, where an ID token becomes an ID-JAG. */
+export interface IdentityProvider extends SecretSettings<'client_secret'>, SecretSettings<'id_token'> {
+  /** Its metadata is discovered; or `token_endpoint` is given. */
+  issuer?: string
+  token_endpoint?: string
+  client_id: string
+}
+
 /** Settings of the OAuth method, all optional. */
-export interface OAuthSettings {
+export interface OAuthSettings
+  extends SecretSettings<'client_secret'>,
+    SecretSettings<'private_key'>,
+    SecretSettings<'assertion'> {
+  /** Absent: a person signs in. */
+  grant?: GrantType
+  /** The only authorization server that the credentials of a grant are sent to. Default: the one seen first. */
+  issuer?: string
+  /** Of `private_key`; default by its kind: ES256, ES384, ES512, RS256 or Ed25519. */
+  signing_algorithm?: SigningAlgorithm
+  /** `kid` of client assertions. */
+  key_id?: string
+  /** `aud` of client assertions; default the issuer. */
+  assertion_audience?: string
+  /** Of the grant `id-jag`. */
+  idp?: IdentityProvider
   client_id?: string
-  client_secret?: string
   /** Space-separated. */
   scope?: string
   /** Default 8080. Explicit: never another one. */

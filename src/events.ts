@@ -2,6 +2,7 @@
  * What latchkey tells the program around it while it works. No event holds a secret, with one exception:
  * `authorization_url` in {@link AuthorizationStarted}, which is there to be shown to the person.
  */
+import type { GrantType } from './definitions.ts'
 import type { ErrorCode } from './errors/index.ts'
 
 /** Which part of the work a request belongs to. */
@@ -57,7 +58,8 @@ export interface ServerMetadataFound extends OfServer {
   issuer: string
   /** Where it came from: `resource metadata`, `configuration` (`oauth_provider`), `origin metadata`, `default endpoints` (2025-03-26). */
   source: string
-  authorization_endpoint: string
+  /** Absent where the server is for programs only. */
+  authorization_endpoint?: string
   token_endpoint: string
   registration_endpoint?: string
 }
@@ -69,8 +71,8 @@ export interface ClientSelected extends OfServer {
   issuer: string
   redirect_uri: string
 }
-/** Where the client identity came from. */
-export type ClientKind = 'pre-registered' | 'metadata-document' | 'dynamic'
+/** Where the client identity came from; `none` for a workload, whose assertion says who it is. */
+export type ClientKind = 'pre-registered' | 'metadata-document' | 'dynamic' | 'none'
 
 export interface RedirectListening extends OfServer {
   type: 'redirect_listening'
@@ -128,7 +130,7 @@ export interface AuthorizationResponded extends OfServer {
 
 export interface TokenReceived extends OfServer {
   type: 'token_received'
-  grant: 'authorization_code' | 'refresh_token'
+  grant: 'authorization_code' | 'refresh_token' | GrantType
   scope?: string
   /** Seconds since 1970, as in the stored login. Absent when the server gave no lifetime. */
   expires_at?: number

@@ -112,8 +112,9 @@ export async function currentToken(definition: ServerDefinition, runtime: Runtim
     return { access_token: definition.auth.token }
   }
   const login = oauthLogin(definition, runtime)
-  const tokens = await login.keeper.usable()
-  if (!tokens || tokens === 'over') throw login.required(undefined)
+  const held = await login.keeper.usable()
+  const tokens = held === 'over' || !held ? await login.byGrant?.obtain(undefined) : held
+  if (!tokens) throw login.required(undefined)
   if (tokens.token_type === 'dpop') throw bareToken(login.server.name)
   return tokens
 }

@@ -7,6 +7,7 @@ import { createFileStore } from './node/file-store.ts'
 import { createLoopbackReceiver } from './node/loopback-receiver.ts'
 import { loadMcpSdk } from './node/mcp-sdk.ts'
 import { type PathEnvironment, storeHome } from './node/paths.ts'
+import { createSecretReader } from './node/secret-reader.ts'
 import type { FullPlatform } from './options.ts'
 
 /** The machine that this process runs on. */
@@ -26,6 +27,7 @@ export const nodePlatform: FullPlatform = {
   createStore: (emit) => createFileStore({ home: storeHome(environment), emit, clock: systemClock }),
   redirectReceiver: createLoopbackReceiver({ clock: systemClock }),
   userAgent: createBrowser({ env: process.env, platform: process.platform }),
+  secretReader: createSecretReader(environment),
   attended: process.stderr.isTTY === true,
   debug: process.env.LATCHKEY_DEBUG === '1',
   debugListener: (event) => void process.stderr.write(`${renderEvent(event)}\n`),

@@ -59,6 +59,7 @@ export function createRuntime(
     clock,
     store: store === 'file' ? platform.createStore(emit) : store === 'memory' ? memoryStore : store,
     receiver: redirectReceiver,
+    secretReader: platform.secretReader,
     openUrl: openUrl ? async (url) => openUrl(url) : browser && ((url) => browser.open(url)),
     attended: platform.attended || openUrl !== undefined,
     interactive: options.interactive ?? 'auto',

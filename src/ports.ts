@@ -172,6 +172,14 @@ export interface ServerNetwork {
   readonly judgeUrl: (url: string, purpose: string) => URL
 }
 
+/** Reads secrets that are not in the configuration, anew each time. Rejects with any error when it cannot. */
+export interface SecretReader {
+  readonly readFile: (path: string) => Promise<string>
+  readonly readVariable: (name: string) => string | undefined
+  /** What a program prints; no shell takes part. */
+  readonly run: (command: readonly string[]) => Promise<string>
+}
+
 /** Everything concrete, gathered in one place (`node.ts` for Node, `index.ts` elsewhere). */
 export interface Platform {
   readonly fetch: Fetch
@@ -180,6 +188,7 @@ export interface Platform {
   readonly createStore: (emit: EventListener) => CredentialStore
   readonly redirectReceiver?: RedirectReceiver
   readonly userAgent?: UserAgent
+  readonly secretReader?: SecretReader
   /** Whether a person can be expected in front of this process (stderr is a terminal). */
   readonly attended: boolean
   /** `LATCHKEY_DEBUG=1`. */

@@ -3,6 +3,7 @@ export { basicAuth, type CustomAuth, headers } from './config/custom-auth.ts'
 export type {
   AuthConfig,
   HttpServerConfig,
+  IdentityProviderConfig,
   McpServersConfig,
   OAuthConfig,
   OAuthProviderConfig,
@@ -12,7 +13,7 @@ export type {
 export type { LoginStatus } from './credentials/login-status.ts'
 export { createMemoryStore } from './credentials/memory-store.ts'
 export type { Interactive } from './credentials/runtime.ts'
-export type { ProviderMetadata, RequestSigner } from './definitions.ts'
+export type { GrantType, ProviderMetadata, RequestSigner, SigningAlgorithm } from './definitions.ts'
 export * from './errors/index.ts'
 export type * from './events.ts'
 export type { LoginOptions, LogoutOutcome, ServerInput } from './latchkey.ts'

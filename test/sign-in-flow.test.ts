@@ -1,9 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { HttpServerConfig } from '../src/config/input.ts'
-import { definitionFromServer } from '../src/config/mcp-servers.ts'
 import type { LatchkeyError } from '../src/errors/index.ts'
-import { currentToken } from '../src/latchkey.ts'
 import { systemClock } from '../src/node/clock.ts'
 import type { OAuthConfig } from '../src/public.ts'
 import { startAuthorizationServer } from './fixtures/authorization-server.ts'
@@ -17,17 +14,7 @@ import {
   type ScriptedAuthorizationServerOptions,
   startScriptedAuthorizationServer,
 } from './fixtures/scripted-authorization-server.ts'
-import {
-  failureOf,
-  freePort,
-  openWorkbench,
-  type Workbench,
-  type WorkbenchOptions,
-} from './fixtures/workbench.ts'
-
-/** What `latchkey token` does: a current token, without any request to the MCP server. */
-const renewed = (bench: Workbench, server: HttpServerConfig) =>
-  currentToken(definitionFromServer(undefined, server).definition, bench.latchkey.runtime({}))
+import { failureOf, freePort, openWorkbench, type WorkbenchOptions } from './fixtures/workbench.ts'
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {
@@ -129,7 +116,7 @@ describe('a pre-registered client', () => {
     }
     await bench.login(configured)
     later = 2 * 60 * 60 * 1000
-    await renewed(bench, configured)
+    await bench.token(configured)
     return server
   }
 
@@ -193,7 +180,7 @@ describe('a pre-registered client', () => {
       const configured = { url: server.url, auth: { resource, callback_port } }
       await bench.login(configured)
       later = 2 * 60 * 60 * 1000
-      await renewed(bench, configured)
+      await bench.token(configured)
       expect(server.requests.to('/authorize')[0]?.query.get('resource') ?? undefined).toBe(expected)
       expect(server.requests.to('/token').map((each) => parameters(each).resource)).toEqual([
         expected,

@@ -40,6 +40,29 @@ export function createOAuthSend(
     return response
   }
 
+  /** The answer, unless it says that a person, or more scope for a grant, is needed. */
+  const judged = async (
+    request: Sendable,
+    response: Response,
+    used: TokenSet | undefined,
+  ): Promise<Response> => {
+    const { byGrant } = login
+    if (response.status === 401) {
+      await response.body?.cancel()
+      const challenge = toldChallenge(response, login, emit)
+      throw byGrant
+        ? await byGrant.refused(challenge, (cause) => login.refused(cause))
+        : login.required(challenge)
+    }
+    if (!lacksScope(response)) return response
+    const wider = await byGrant?.widen(challengeOf(response), used)
+    await response.body?.cancel()
+    const again = wider && (await sendWith(request, wider))
+    if (again && !lacksScope(again)) return again
+    await again?.body?.cancel()
+    throw scopeRequired(again ?? response, login, emit)
+  }
+
   return async (request) => {
     const { signal } = request.init
     const usable = () => untilAborted(liveTokens(login), signal)
@@ -48,32 +71,27 @@ export function createOAuthSend(
     if (response.status === 401) {
       await response.body?.cancel()
       // Without a token, somebody may have signed in since.
-      const newer = await (tokens ? untilAborted(login.keeper.renew(tokens.access_token), signal) : usable())
+      const newer =
+        (await (tokens ? untilAborted(login.keeper.renew(tokens.access_token), signal) : usable())) ??
+        (await login.byGrant?.obtain(toldChallenge(response, login, emit)))
       if (!newer) throw loginRequired(response, login, emit)
-      return judged(await sendWith(request, newer), login, emit)
+      return judged(request, await sendWith(request, newer), newer)
     }
     if (!lacksScope(response)) return response
     // Somebody else may have stepped up since: their token is tried before anybody is asked.
     const stored = await login.keeper.read()
-    if (!stored || stored.access_token === tokens?.access_token) return judged(response, login, emit)
+    if (!stored || stored.access_token === tokens?.access_token) return judged(request, response, tokens)
     await response.body?.cancel()
-    return judged(await sendWith(request, stored), login, emit)
+    return judged(request, await sendWith(request, stored), stored)
   }
 }
 
 /** @throws `login_required` for a login that is over: it must not silently become an anonymous request */
 async function liveTokens(login: ServerLogin): Promise<TokenSet | undefined> {
   const tokens = await login.keeper.usable()
-  if (tokens === 'over') throw login.required(undefined, 'the login has expired')
-  return tokens
-}
-
-/** The answer, unless it says that only a person can help. */
-async function judged(response: Response, login: ServerLogin, emit: EventListener): Promise<Response> {
-  const refused = response.status === 401
-  if (!refused && !lacksScope(response)) return response
-  await response.body?.cancel()
-  throw refused ? loginRequired(response, login, emit) : scopeRequired(response, login, emit)
+  if (tokens !== 'over') return tokens
+  if (login.byGrant) return undefined
+  throw login.required(undefined, 'the login has expired')
 }
 
 /** A refresh cannot widen a scope (RFC 6749 §6), so nothing can be done without the person. */

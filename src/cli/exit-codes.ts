@@ -33,6 +33,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   registration_unavailable: EXIT.failed,
   resource_mismatch: EXIT.failed,
   response_invalid: EXIT.failed,
+  secret_unavailable: EXIT.failed,
   server_unknown: EXIT.usage,
   sign_in_cancelled: EXIT.cancelled,
   sign_in_timed_out: EXIT.failed,

@@ -11,7 +11,7 @@ import { statusBlock } from './status-block.ts'
 export async function login({ operands, flags }: Invocation, context: CommandContext): Promise<number> {
   const definition = await chooseServer(operands[0]!, flags, context)
   const signIn = oauthLogin(definition, context.runtime())
-  assertAttended(definition.name, context)
+  if (!signIn.byGrant) assertAttended(definition.name, context)
   await signIn.signIn({ explicit: true, force: flags.force ?? false })
   const now = context.clock.now()
   const status = await loginStatus(signIn, now)

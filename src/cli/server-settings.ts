@@ -55,9 +55,15 @@ async function givenSettings(flags: Flags, io: CommandIo): Promise<Partial<OAuth
 function without(settings: OAuthSettings, given: Partial<OAuthSettings>): OAuthSettings {
   const { client_secret, callback_port, redirect_uri, ...rest } = settings
   const isOtherClient = given.client_id !== undefined && given.client_id !== settings.client_id
+  const isOtherProof = isOtherClient || given.client_secret !== undefined
+  const kept = Object.fromEntries(
+    Object.entries(rest).filter(
+      ([key]) => !isOtherProof || !/^(client_secret|private_key)_|^private_key$/.test(key),
+    ),
+  )
   const isOtherAddress = given.callback_port !== undefined || given.redirect_uri !== undefined
   return {
-    ...rest,
+    ...kept,
     ...(client_secret !== undefined && !isOtherClient && { client_secret }),
     ...(callback_port !== undefined && !isOtherAddress && { callback_port }),
     ...(redirect_uri !== undefined && !isOtherAddress && { redirect_uri }),

@@ -83,7 +83,7 @@ function announcement(event: AuthorizationStarted): string[] {
         ? []
         : [['for', cleanServerText(resource, 1000)] as const]),
       ['scope', scope === undefined ? 'whatever the server gives' : cleanServerText(scope, 1000)],
-      ...(client_kind === 'dynamic'
+      ...(client_kind === 'dynamic' || client_kind === 'none'
         ? []
         : ([
             ['callback', redirect_uri],

@@ -43,9 +43,10 @@ function headingOf({ server, state }: LoginStatus): string {
   return `${cleanServerText(server)}: ${STATES[state]}`
 }
 
-function methodOf({ method, client_kind, client_id, state }: LoginStatus): string {
+function methodOf({ method, grant, client_kind, client_id, state }: LoginStatus): string {
   switch (method) {
     case 'oauth':
+      if (grant) return `OAuth, grant ${grant}${client_id === undefined ? '' : `, client ${client_id}`}`
       if (state === 'signed_out') return 'OAuth'
       if (client_kind === 'dynamic') return 'OAuth, client registered automatically'
       return client_kind === 'metadata-document'

@@ -1,7 +1,7 @@
 import { identityString } from '../credentials/identity.ts'
-import type { HttpServerDefinition } from '../definitions.ts'
+import { GRANTS, type GrantType, type HttpServerDefinition } from '../definitions.ts'
 import { isLatchkeyError } from '../errors/index.ts'
-import type { CredentialKey } from '../ports.ts'
+import type { CredentialKey, JsonValue } from '../ports.ts'
 import type { CommandContext } from './context.ts'
 import type { ServerList } from './server-list.ts'
 
@@ -12,8 +12,8 @@ import type { ServerList } from './server-list.ts'
 export async function storedServers(context: CommandContext): Promise<HttpServerDefinition[]> {
   const configured = new Map((await oauthServers(context)).map((server) => [identityOf(server), server]))
   const stored = await context.runtime().store.list({ kind: 'tokens' })
-  return stored.flatMap(({ key }) => {
-    const server = serverOfKey(key)
+  return stored.flatMap(({ key, record }) => {
+    const server = serverOfKey(key, record.grant)
     return server ? [configured.get(identityOf(server)) ?? server] : []
   })
 }
@@ -43,10 +43,17 @@ async function knownServers(context: CommandContext): Promise<Pick<ServerList, '
   }
 }
 
-function serverOfKey({ account, identity }: CredentialKey): HttpServerDefinition | undefined {
+function serverOfKey(
+  { account, identity }: CredentialKey,
+  grant: JsonValue | undefined,
+): HttpServerDefinition | undefined {
   const { server_url: url, configured_client_id: clientId } = identity
   if (url == null || !URL.canParse(url)) return undefined
-  const settings = { ...(account !== null && { account }), ...(clientId != null && { client_id: clientId }) }
+  const settings = {
+    ...(account !== null && { account }),
+    ...(clientId != null && { client_id: clientId }),
+    ...(isGrant(grant) && { grant }),
+  }
   return {
     kind: 'http',
     name: url,
@@ -56,4 +63,8 @@ function serverOfKey({ account, identity }: CredentialKey): HttpServerDefinition
     auth: { method: 'oauth', settings },
     disabled: false,
   }
+}
+
+function isGrant(value: JsonValue | undefined): value is GrantType {
+  return GRANTS.some((grant) => grant === value)
 }

@@ -43,6 +43,19 @@ export function expand(
   return expanded
 }
 
+/**
+ * Keys of `auth` that name a file, a variable or a program do what a reference does, and more: nobody's file may have
+ * them unless somebody vouched for it. Throws `config_untrusted`.
+ */
+export function assertTrusted(auth: unknown, key: string, expansion: Expansion): void {
+  if (expansion.mode !== 'refused' || !isRecord(auth)) return
+  for (const [member, inner] of Object.entries(auth)) {
+    const at = keyPath(key, member)
+    if (/(_file|_env|_command|File|Env|Command)$/.test(member)) throw untrusted(at, expansion.path)
+    assertTrusted(inner, at, expansion)
+  }
+}
+
 function expandText(
   text: string,
   key: string,
@@ -130,7 +143,7 @@ function inputReference(key: string, inner: string) {
 function untrusted(key: string, path: string): ConfigUntrustedError {
   return new ConfigUntrustedError({
     path,
-    message: `${key}: refers to a variable, but nobody vouched for ${quote(path)}, and what it names would be sent where this file says.`,
+    message: `${key}: refers to something of this machine, but nobody vouched for ${quote(path)}, and what it names would be sent where this file says.`,
     remedy: `Read the file, then run: latchkey trust ${shellWord(path)}\n(in a program: fromConfigFile(path, { trusted: true }))`,
   })
 }

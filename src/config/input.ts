@@ -1,4 +1,4 @@
-import type { ProviderMetadata, RequestSigner } from '../definitions.ts'
+import type { GrantType, ProviderMetadata, RequestSigner, SigningAlgorithm } from '../definitions.ts'
 import type { CustomAuth } from './custom-auth.ts'
 
 /**
@@ -48,11 +48,38 @@ export interface StdioServerConfig {
  */
 export type AuthConfig = string | false | OAuthConfig | RequestSigner | CustomAuth
 
+/** A secret as it is, or where it is read anew each time: a file, a variable, what a program prints (no shell). */
+type SecretConfig<Name extends string> = {
+  [Key in Name | `${Name}_file` | `${Name}_env`]?: string | undefined
+} & { [Key in `${Name}_command`]?: readonly string[] | undefined }
+
+/** The identity provider of the grant `id-jag`; `issuer` or `token_endpoint`, and one form of `id_token`. */
+export interface IdentityProviderConfig extends SecretConfig<'client_secret'>, SecretConfig<'id_token'> {
+  issuer?: string | undefined
+  token_endpoint?: string | undefined
+  client_id: string
+}
+
 /** OAuth settings. Each may be written in snake_case (shared with mcp-use) or in camelCase, not both. */
-export interface OAuthConfig extends CamelCaseOAuthConfig {
+export interface OAuthConfig
+  extends CamelCaseOAuthConfig,
+    SecretConfig<'client_secret'>,
+    SecretConfig<'private_key'>,
+    SecretConfig<'assertion'> {
+  /** Tokens without a person: `docs/grants.md`. @default a person signs in */
+  grant?: GrantType | undefined
+  /** With `grant`: the only authorization server that gets the credentials. @default the one seen first */
+  issuer?: string | undefined
+  /** Of `private_key` (PKCS#8, PEM). @default by its kind */
+  signing_algorithm?: SigningAlgorithm | undefined
+  /** `kid` of client assertions (RFC 7523). */
+  key_id?: string | undefined
+  /** `aud` of client assertions. @default the issuer */
+  assertion_audience?: string | undefined
+  /** Of `grant: 'id-jag'`. */
+  idp?: IdentityProviderConfig | undefined
   /** A client registered beforehand. @default registered automatically (RFC 7591) */
   client_id?: string | undefined
-  client_secret?: string | undefined
   /** Space-separated, or a list. @default what the server asks for */
   scope?: string | readonly string[] | undefined
   /** The port of `http://localhost:<port>/callback`. Explicit: never another one. @default 8080 */

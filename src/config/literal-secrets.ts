@@ -1,7 +1,9 @@
 import { isRecord, keyPath } from './problem.ts'
 import type { ServerTable } from './shape.ts'
 
-const SECRET_KEY = /secret|token|password|api_?-?key|authorization/i
+const SECRET_KEY = /secret|token|password|api_?-?key|authorization|private_?key|^assertion$/i
+/** Where a secret is, not what it is. */
+const PLACE_KEY = /(_file|_env|_command|_endpoint|_audience|File|Env|Command|Endpoint|Audience)$/
 
 /**
  * Where a config file holds secrets as plain text, as key paths; a value that comes from a variable is none. For
@@ -21,9 +23,10 @@ export function literalSecrets(table: ServerTable): string[] {
 
 function secretMembers(value: unknown, path: string): string[] {
   if (!isRecord(value)) return []
-  return Object.entries(value)
-    .filter(([key, member]) => SECRET_KEY.test(key) && isLiteral(member))
-    .map(([key]) => keyPath(path, key))
+  return Object.entries(value).flatMap(([key, member]) => {
+    if (key === 'idp') return secretMembers(member, keyPath(path, key))
+    return SECRET_KEY.test(key) && !PLACE_KEY.test(key) && isLiteral(member) ? [keyPath(path, key)] : []
+  })
 }
 
 function isLiteral(value: unknown): boolean {

@@ -1,8 +1,10 @@
 import type { OAuthSettings } from '../definitions.ts'
+import { checkGrant, GRANT_CHECKS, issuer } from './grant-settings.ts'
 import { nearestKey } from './nearest-key.ts'
 import { oauthProvider } from './oauth-provider.ts'
 import { found, invalid, keyPath, quote, unexpected } from './problem.ts'
 import { checkRedirectUri } from './redirect-uri.ts'
+import { credential, scope, text } from './text-value.ts'
 import { hasFragment, parseUrl, urlValue } from './url-value.ts'
 
 type Name = keyof OAuthSettings
@@ -22,6 +24,8 @@ const CHECKS: { [K in Name]-?: (value: unknown, key: string) => NonNullable<OAut
   dpop: boolean,
   authorization_hosts: hosts,
   oauth_provider: oauthProvider,
+  issuer,
+  ...GRANT_CHECKS,
 }
 const NAMES = Object.keys(CHECKS) as Name[]
 
@@ -65,6 +69,7 @@ export function oauthSettings(value: Readonly<Record<string, unknown>>, key: str
 }
 
 function checkTogether(settings: OAuthSettings, key: string, at: (name: Name) => string): void {
+  checkGrant(settings, key, at)
   if (settings.client_secret !== undefined && settings.client_id === undefined) {
     throw invalid(
       at('client_secret'),
@@ -92,7 +97,7 @@ const INSTEAD: ReadonlyMap<string, string> = new Map([
   ...['user', 'username', 'password'].map(
     (key) => [key, 'Use basicAuth(user, password), or an Authorization in `headers`.'] as const,
   ),
-  ...['issuer', 'authorization_endpoint', 'token_endpoint', 'authorizationUrl', 'tokenUrl', 'metadata'].map(
+  ...['authorization_endpoint', 'token_endpoint', 'authorizationUrl', 'tokenUrl', 'metadata'].map(
     (key) => [key, 'Metadata known up front stands in `auth.oauth_provider.metadata`.'] as const,
   ),
   [
@@ -107,46 +112,6 @@ function unknownKey(spelling: string, at: string) {
   const nearest = nearestKey(spelling, NAMES)
   const remedy = nearest === undefined ? `Known: ${NAMES.join(', ')}.` : `Did you mean \`${nearest}\`?`
   return invalid(at, 'unknown key.', remedy)
-}
-
-/** A non-empty string without control characters. */
-function text(value: unknown, key: string): string {
-  if (typeof value !== 'string' || value.trim() === '') {
-    throw unexpected(key, value, 'a non-empty string', value === '' ? 'Is a variable not set?' : undefined)
-  }
-  if (value.includes('${')) {
-    throw invalid(
-      key,
-      `found a "\${…}" that was not replaced.`,
-      'Variables are replaced in trusted files only.',
-    )
-  }
-  if (/[\u0000-\u001f\u007f]/.test(value)) {
-    throw invalid(key, 'found a line end or control character, expected none.')
-  }
-  return value
-}
-
-/** `Number(undefined)` and templates leave words that no client is called. */
-function credential(value: unknown, key: string): string {
-  const string = text(value, key)
-  if (/^(undefined|null)$/i.test(string)) {
-    throw invalid(key, `found the word "${string}".`, 'Is a variable not set?')
-  }
-  return string
-}
-
-/** RFC 6749 §3.3. A list, as Cursor writes it, becomes the space-separated string. */
-function scope(value: unknown, key: string): string {
-  const parts = Array.isArray(value)
-    ? value.map((item, index) => text(item, keyPath(key, index)))
-    : [text(value, key)]
-  const tokens = parts.flatMap((part) => part.split(' ')).filter((token) => token !== '')
-  if (tokens.length === 0)
-    throw unexpected(key, value, 'at least one scope', 'Leave it out to ask for the default.')
-  const bad = tokens.find((token) => !/^[\u0021\u0023-\u005b\u005d-\u007e]+$/.test(token))
-  if (bad !== undefined) throw invalid(key, `${quote(bad)} is no scope.`, 'Scopes are separated by spaces.')
-  return tokens.join(' ')
 }
 
 function port(value: unknown, key: string): number {

@@ -1,5 +1,5 @@
 import type { ServerDefinition } from '../definitions.ts'
-import { type Expansion, expand, type Place } from './expand.ts'
+import { assertTrusted, type Expansion, expand, type Place } from './expand.ts'
 import { httpServer } from './http-server.ts'
 import { nearestKey } from './nearest-key.ts'
 import { invalid, isRecord, isShowable, keyPath, quote, unexpected } from './problem.ts'
@@ -52,6 +52,7 @@ function knownEntry(value: Record<string, unknown>, path: string, expansion: Exp
     // A program may leave a key undefined; in `auth` it is an unset variable and must be seen.
     if (value[key] === undefined && !inAuth) continue
     const place = placeOf(key)
+    if (inAuth) assertTrusted(value[key], keyPath(path, key), expansion)
     entry[key] = expand(value[key], keyPath(path, key), expansion, place, inAuth ? placeOf : () => place)
   }
   return entry

@@ -15,6 +15,7 @@ import { failureOf } from '../../test/fixtures/workbench.ts'
 import { StoreFailedError } from '../errors/index.ts'
 import type { LatchkeyEvent } from '../events.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { renewalOf } from '../flow/renewal.ts'
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
 import { createNetwork } from '../net/network.ts'
 import { createFileStore } from '../node/file-store.ts'
@@ -63,7 +64,8 @@ function keeper(parts: Partial<KeeperParts> = {}): Keeper {
     clientName: 'test',
     loginCommand: 'latchkey login demo',
   }
-  return new Keeper({ identity, settings: {}, store, context, ...parts })
+  const { settings = {} } = parts
+  return new Keeper({ identity, settings, store, context, renewal: renewalOf(settings), ...parts })
 }
 
 /** A login that the server knows, stored for one hour. */
@@ -356,4 +358,27 @@ test('what could not be written is offered to the store again', async () => {
   clock.pass(11_000)
   await one.usable()
   expect(await keeper().read()).toEqual(renewed)
+})
+
+test('tokens that need no person are asked for once by all who ask in the same moment, and so is an error', async () => {
+  const tokens = await logIn()
+  await store.delete(tokensKey(identity))
+  const one = keeper()
+  let asked = 0
+  const get = async () => {
+    asked += 1
+    return tokens
+  }
+  const got = await Promise.all([1, 2, 3].map(() => one.obtain(() => true, get)))
+  expect(got).toEqual([tokens, tokens, tokens])
+  expect(asked).toBe(1)
+
+  const other = keeper()
+  const refuse = async () => {
+    asked += 1
+    throw new Error('refused')
+  }
+  const outcomes = await Promise.allSettled([1, 2, 3].map(() => other.obtain(() => false, refuse)))
+  expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+  expect(asked).toBe(2)
 })

@@ -3,11 +3,11 @@ import {
   isLatchkeyError,
   StoreConflictError,
   StoreFailedError,
-  TokenRequestRefusedError,
+  type TokenRequestRefusedError,
 } from '../errors/index.ts'
 import type { TokenReceived } from '../events.ts'
 import type { FlowContext } from '../flow/context.ts'
-import { refresh } from '../flow/refresh.ts'
+import type { Renewal } from '../flow/renewal.ts'
 import type { SignInResult } from '../flow/sign-in.ts'
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
 import type { CredentialStore, Lease } from '../ports.ts'
@@ -24,6 +24,7 @@ export interface KeeperParts {
   readonly identity: Identity
   readonly settings: OAuthSettings
   readonly store: CredentialStore
+  readonly renewal: Renewal
   readonly context: FlowContext
 }
 
@@ -32,8 +33,6 @@ interface Held {
   readonly tokens: TokenSet
   readonly revision: string
 }
-
-type Refreshable = TokenSet & { readonly refresh_token: string }
 
 /**
  * Keeps the login of one identity: reads it, renews it exactly once for all who wait, writes it. The only code that
@@ -45,6 +44,7 @@ export class Keeper {
   /** Renewed, but the store could not take it: newer than what is stored at its revision. */
   #unsaved: Held | undefined
   #renewal: Promise<TokenSet | undefined> | undefined
+  #obtaining: Promise<TokenSet> | undefined
   #pausedUntil = 0
   /** The revision that was told of as unusable: once is enough. */
   #toldOf: string | undefined
@@ -79,7 +79,7 @@ export class Keeper {
     tokens = await this.read()
     if (!tokens || !this.#needsRenewal(tokens)) return tokens
     const expired = this.#isExpired(tokens)
-    if (!isRefreshable(tokens)) return expired ? 'over' : tokens
+    if (!this.#parts.renewal.isPossible(tokens)) return expired ? 'over' : tokens
     return (await (expired ? this.renew(tokens.access_token) : this.#renewEarly(tokens))) ?? 'over'
   }
 
@@ -107,6 +107,27 @@ export class Keeper {
     }
   }
 
+  /**
+   * Gets tokens that need no person, under the lock and once for all who wait. What somebody else stored meanwhile is
+   * taken instead, where it is `enough`.
+   *
+   * @throws what `get` throws; whoever waited for it gets the same error, and asks no second time
+   */
+  async obtain(
+    enough: (tokens: TokenSet) => boolean,
+    get: (previous: TokenSet | undefined) => Promise<TokenSet>,
+  ): Promise<TokenSet> {
+    if (this.#obtaining) {
+      const shared = await this.#obtaining
+      if (enough(shared)) return shared
+    }
+    const own = this.#obtainLocked(enough, get).finally(() => {
+      if (this.#obtaining === own) this.#obtaining = undefined
+    })
+    this.#obtaining = own
+    return own
+  }
+
   /** Stores what a sign-in brought: the registration first, since the tokens are worth nothing without it. */
   async save({ tokens, registration }: SignInResult): Promise<void> {
     const { store, identity } = this.#parts
@@ -115,8 +136,7 @@ export class Keeper {
         const key = registrationKey(identity, registration.issuer, registration.redirect_uri)
         await store.write(key, encodeRecord(key, registration))
       }
-      const written = await store.write(this.#key, encodeRecord(this.#key, tokens))
-      this.#saved('authorization_code', { tokens, revision: written.revision })
+      await this.#write(tokens)
     })
   }
 
@@ -130,14 +150,14 @@ export class Keeper {
    * record that does not fit the configuration is somebody else's and stays. `undefined` when there was no login.
    */
   async end<T>(
-    revoke: (tokens: TokenSet, clientSecret: string | undefined) => Promise<T>,
+    revoke: (tokens: TokenSet) => Promise<T>,
   ): Promise<{ readonly tokens: TokenSet; readonly outcome: T } | undefined> {
     return this.#locked(async () => {
       await this.read()
       const held = this.#held
       if (!held) return undefined
       const { tokens, revision } = held
-      const outcome = await revoke(tokens, this.#clientSecret(tokens))
+      const outcome = await revoke(tokens)
       await this.#delete(revision)
       this.#held = undefined
       return { tokens, outcome }
@@ -162,15 +182,16 @@ export class Keeper {
   #saved(grant: TokenReceived['grant'], held: Held): void {
     this.#held = held
     this.#unsaved = undefined
-    const { emit, server } = this.#parts.context
-    const { scope, expires_at, refresh_token } = held.tokens
+    const { context, renewal } = this.#parts
+    const { emit, server } = context
+    const { scope, expires_at } = held.tokens
     emit({
       type: 'token_received',
       server,
       grant,
       ...(scope !== undefined && { scope }),
       ...(expires_at !== undefined && { expires_at }),
-      refreshable: refresh_token !== undefined,
+      refreshable: renewal.isPossible(held.tokens),
     })
     emit({ type: 'credentials_saved', server, location: this.location })
   }
@@ -200,6 +221,25 @@ export class Keeper {
       // A newer login took its place.
       if (!(error instanceof StoreConflictError)) throw error
     }
+  }
+
+  async #obtainLocked(
+    enough: (tokens: TokenSet) => boolean,
+    get: (previous: TokenSet | undefined) => Promise<TokenSet>,
+  ): Promise<TokenSet> {
+    return this.#locked(async () => {
+      const stored = await this.read()
+      if (stored && enough(stored) && !this.#needsRenewal(stored)) return stored
+      const tokens = await get(stored)
+      await this.#write(tokens)
+      return tokens
+    })
+  }
+
+  /** What a person, or the program's own credentials, have just brought: newer than anything that is stored. */
+  async #write(tokens: TokenSet): Promise<void> {
+    const written = await this.#parts.store.write(this.#key, encodeRecord(this.#key, tokens))
+    this.#saved(tokens.grant ?? 'authorization_code', { tokens, revision: written.revision })
   }
 
   /** A courtesy: a token that has time left is used when its server cannot, or will not, renew it. */
@@ -238,20 +278,20 @@ export class Keeper {
       if (!held) return undefined
       // Another process was faster: its token is as good as one of ours.
       if (held.tokens.access_token !== rejected && !this.#needsRenewal(held.tokens)) return held.tokens
-      if (!isRefreshable(held.tokens)) return undefined
-      return this.#renewHeld(held, held.tokens, lease)
+      if (!this.#parts.renewal.isPossible(held.tokens)) return undefined
+      return this.#renewHeld(held, lease)
     })
   }
 
-  async #renewHeld(held: Held, tokens: Refreshable, lease: Lease): Promise<TokenSet | undefined> {
-    const { context } = this.#parts
+  async #renewHeld(held: Held, lease: Lease): Promise<TokenSet | undefined> {
+    const { context, renewal } = this.#parts
     // The last thing before the request: a process that slept may have lost the lock to one that renews right now.
     if (!(await lease.isHeld())) throw this.#lockLost()
     let renewed: TokenSet
     try {
-      renewed = await refresh(tokens, this.#clientSecret(tokens), context)
+      renewed = await renewal.renew(held.tokens, context)
     } catch (error) {
-      const terminal = isTerminal(error, tokens)
+      const terminal = renewal.isFinal(error, held.tokens)
       if (isLatchkeyError(error))
         context.emit({ type: 'refresh_failed', server: context.server, code: error.code, terminal })
       if (!terminal) throw error
@@ -264,7 +304,7 @@ export class Keeper {
     const { store } = this.#parts
     try {
       const written = await store.write(this.#key, encodeRecord(this.#key, renewed), { ifRevision: revision })
-      this.#saved('refresh_token', { tokens: renewed, revision: written.revision })
+      this.#saved(renewed.grant ?? 'refresh_token', { tokens: renewed, revision: written.revision })
       return renewed
     } catch (error) {
       // Somebody signed in or renewed while we stood still: theirs is newer.
@@ -291,10 +331,6 @@ export class Keeper {
     return this.read()
   }
 
-  #clientSecret({ client_kind, client_secret }: TokenSet): string | undefined {
-    return client_kind === 'dynamic' ? client_secret : this.#parts.settings.client_secret
-  }
-
   #needsRenewal(tokens: TokenSet): boolean {
     return needsRenewal(tokens, this.#now())
   }
@@ -314,18 +350,4 @@ export class Keeper {
       location: this.location,
     })
   }
-}
-
-function isRefreshable(tokens: TokenSet): tokens is Refreshable {
-  return tokens.refresh_token !== undefined
-}
-
-/** Only a parsed OAuth error ends a login; for a configured client a refused client is a matter of configuration. */
-function isTerminal(error: unknown, { client_kind }: TokenSet): boolean {
-  if (!(error instanceof TokenRequestRefusedError)) return false
-  if (error.error === 'invalid_grant') return true
-  return (
-    client_kind !== 'pre-registered' &&
-    (error.error === 'invalid_client' || error.error === 'unauthorized_client')
-  )
 }

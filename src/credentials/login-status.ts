@@ -1,4 +1,4 @@
-import type { OAuthSettings } from '../definitions.ts'
+import type { GrantType, OAuthSettings } from '../definitions.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
 import type { ClientKind } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
@@ -13,6 +13,8 @@ export interface LoginStatus {
   readonly method: 'oauth' | 'bearer' | 'custom' | 'headers' | 'none' | 'stdio'
   readonly state: 'signed_in' | 'expired_refreshable' | 'expired' | 'signed_out' | 'configured'
   readonly account: string | null
+  /** How tokens are got without a person. */
+  readonly grant?: GrantType
   readonly issuer?: string
   /** The RFC 8707 `resource` the token is for. */
   readonly resource?: string
@@ -40,6 +42,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
     server: server.name,
     url: server.url,
     method: 'oauth',
+    ...(server.settings.grant && { grant: server.settings.grant }),
     account: identity.account,
     ...exceptionsOf(server.settings),
     location: keeper.location,
@@ -48,18 +51,19 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
   const clientId = isUnnamed(server) ? identity.configuredClientId : null
   const next = loginCommand(server.name, identity.account, clientId)
   if (!tokens) return { ...common, state: 'signed_out', next }
-  const state = stateOf(tokens, now / 1000)
+  const refreshable = tokens.refresh_token !== undefined || login.byGrant !== undefined
+  const state = stateOf(tokens, refreshable, now / 1000)
   return {
     ...common,
     state,
     issuer: tokens.issuer,
     ...(tokens.resource !== undefined && { resource: tokens.resource }),
     client_kind: tokens.client_kind,
-    client_id: tokens.client_id,
-    redirect_uri: tokens.redirect_uri,
+    ...(tokens.client_id !== '' && { client_id: tokens.client_id }),
+    ...(tokens.redirect_uri !== undefined && { redirect_uri: tokens.redirect_uri }),
     ...(tokens.scope !== undefined && { scope: tokens.scope }),
     ...(tokens.expires_at !== undefined && { expires_at: tokens.expires_at }),
-    refreshable: tokens.refresh_token !== undefined,
+    refreshable,
     ...(tokens.token_type === 'dpop' && { token_type: 'dpop' }),
     next: state === 'expired' ? next : '',
   }
@@ -76,7 +80,7 @@ function exceptionsOf(settings: OAuthSettings): Pick<LoginStatus, 'exceptions'> 
   return Object.keys(exceptions).length > 0 ? { exceptions } : {}
 }
 
-function stateOf(tokens: TokenSet, now: number): LoginStatus['state'] {
+function stateOf(tokens: TokenSet, refreshable: boolean, now: number): LoginStatus['state'] {
   if (!isExpired(tokens, now)) return 'signed_in'
-  return tokens.refresh_token === undefined ? 'expired' : 'expired_refreshable'
+  return refreshable ? 'expired_refreshable' : 'expired'
 }

@@ -7,15 +7,17 @@ import type { Identity } from './identity.ts'
  * issuer and a resource (SEP-2352), and a configured secret goes nowhere but to the configured token endpoint.
  */
 export function misfit(
-  { client_id, client_kind, issuer, resource, token_endpoint, token_type }: TokenSet,
+  { grant, client_id, client_kind, issuer, resource, token_endpoint, token_type }: TokenSet,
   { configuredClientId }: Identity,
-  { oauth_provider, resource: wanted, dpop }: OAuthSettings,
+  { grant: configuredGrant, issuer: configuredIssuer, oauth_provider, resource: wanted, dpop }: OAuthSettings,
 ): string | undefined {
+  if (grant !== configuredGrant) return 'it was got in another way than the `grant` configured'
   const isConfigured = client_kind === 'pre-registered'
   if (isConfigured ? client_id !== configuredClientId : configuredClientId !== null) {
     return 'it is of another client than the one configured'
   }
-  if (oauth_provider && oauth_provider.metadata.issuer !== issuer) {
+  const expectedIssuer = oauth_provider?.metadata.issuer ?? configuredIssuer
+  if (expectedIssuer !== undefined && expectedIssuer !== issuer) {
     return 'it is from another issuer than the one configured'
   }
   if (oauth_provider && oauth_provider.metadata.token_endpoint !== token_endpoint) {

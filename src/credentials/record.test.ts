@@ -21,7 +21,7 @@ const tokens: TokenSet = {
 }
 const registration: ClientRegistration = {
   issuer: tokens.issuer,
-  redirect_uri: tokens.redirect_uri,
+  redirect_uri: 'http://localhost:8080/callback',
   client_id: 'client',
   token_endpoint_auth_method: 'client_secret_basic',
   client_secret: 'shh',

@@ -19,13 +19,14 @@ const seconds = { type: 'number', required: true } as const
 const optionalSeconds = { type: 'number', required: false } as const
 
 const TOKEN_SET: Members<TokenSet> = {
+  grant: optionalText,
   issuer: text,
   resource: optionalText,
   client_id: text,
   client_secret: optionalText,
   token_endpoint_auth_method: text,
   client_kind: text,
-  redirect_uri: text,
+  redirect_uri: optionalText,
   token_endpoint: text,
   confirmed_authorization_host: optionalText,
   revocation_endpoint: optionalText,
@@ -93,13 +94,16 @@ function hasWhatItsTypeNeeds({ token_type, dpop_key }: TokenSet): boolean {
   return token_type === 'dpop' ? isDpopKey(dpop_key) : token_type === 'bearer' && dpop_key === undefined
 }
 
+const METHODS = [
+  'none',
+  'client_secret_basic',
+  'client_secret_post',
+  'client_secret_basic_unencoded',
+  'private_key_jwt',
+]
+
 function hasKnownMethod({ token_endpoint_auth_method }: TokenSet | ClientRegistration): boolean {
-  return isOneOf(token_endpoint_auth_method, [
-    'none',
-    'client_secret_basic',
-    'client_secret_post',
-    'client_secret_basic_unencoded',
-  ])
+  return isOneOf(token_endpoint_auth_method, METHODS)
 }
 
 function isOneOf(value: string, known: readonly string[]): boolean {

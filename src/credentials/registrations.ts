@@ -23,6 +23,7 @@ export async function forgetRegistration(
   identity: Identity,
   { issuer, redirect_uri, client_id }: TokenSet,
 ): Promise<void> {
+  if (redirect_uri === undefined) return
   const key = registrationKey(identity, issuer, redirect_uri)
   const stored = await store.read(key)
   // Another process may have registered anew already.

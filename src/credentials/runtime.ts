@@ -1,5 +1,5 @@
 import type { EventListener } from '../events.ts'
-import type { Clock, CredentialStore, RedirectReceiver, ServerNetwork } from '../ports.ts'
+import type { Clock, CredentialStore, RedirectReceiver, SecretReader, ServerNetwork } from '../ports.ts'
 import type { SignInQueue } from './sign-in-queue.ts'
 
 /** Who may open a browser. `auto`: a foreground act, when stderr is a terminal or the program passed `openUrl`. */
@@ -11,6 +11,7 @@ export interface Runtime {
   readonly clock: Clock
   readonly store: CredentialStore
   readonly receiver: RedirectReceiver | undefined
+  readonly secretReader: SecretReader | undefined
   readonly openUrl: ((url: string) => Promise<void>) | undefined
   /** Whether `auto` may ask a person. */
   readonly attended: boolean

@@ -13,10 +13,13 @@ import { quoteServerText } from '../errors/server-text.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
 import type { FlowContext } from '../flow/context.ts'
 import { missingDpop } from '../flow/dpop.ts'
+import { grantClient, usesGrant } from '../flow/grant.ts'
+import { renewalOf } from '../flow/renewal.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { type SignInParts, signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { AuthorizationState } from './authorization-state.ts'
+import { GrantLogin } from './grant-login.ts'
 import { type Identity, identityString } from './identity.ts'
 import { Keeper } from './keeper.ts'
 import { loginCommand, loginRequired } from './login-command.ts'
@@ -46,6 +49,8 @@ export class ServerLogin {
   readonly server: OAuthServer
   readonly identity: Identity
   readonly keeper: Keeper
+  /** The way without a person, where the configuration names a grant: then nobody is ever asked. */
+  readonly byGrant: GrantLogin | undefined
   readonly stepUps = new StepUpLimit()
   readonly authorization: AuthorizationState
   readonly #runtime: Runtime
@@ -66,8 +71,13 @@ export class ServerLogin {
       identity: this.identity,
       settings: server.settings,
       store,
+      renewal: renewalOf(server.settings),
       context: this.#context,
     })
+    const { settings } = server
+    this.byGrant = usesGrant(settings)
+      ? new GrantLogin({ server: { ...server, settings }, keeper: this.keeper, context: this.#context })
+      : undefined
   }
 
   /** How often a person has signed in for this identity in this process. */
@@ -89,7 +99,9 @@ export class ServerLogin {
     const { name } = this.server
     return new InsufficientScopeError({
       message: `${name} wants more scope than this login has${challenge.scope ? `: ${quoteServerText(challenge.scope)}` : ''}.`,
-      remedy: `Add the scope to \`auth.scope\` (or \`--scope\`) beside what is there, and run: ${this.#context.loginCommand}`,
+      remedy: this.byGrant
+        ? 'The authorization server does not give it to this client: let it be allowed there, or leave the operation out.'
+        : `Add the scope to \`auth.scope\` (or \`--scope\`) beside what is there, and run: ${this.#context.loginCommand}`,
       server: name,
       challenge,
     })
@@ -132,6 +144,7 @@ export class ServerLogin {
     since,
     signal,
   }: SignInWish = {}): Promise<void> {
+    if (this.byGrant) return this.byGrant.signIn(force)
     const { signInQueue, receiver, emit } = this.#runtime
     const identity = this.#shared
     // Another client of this process may have stored what this one has not read yet.
@@ -164,7 +177,14 @@ export class ServerLogin {
 
   /** Revokes where the server can, then deletes. `undefined` when there was no login. */
   async signOut(): Promise<Revocation | undefined> {
-    const ended = await this.keeper.end((tokens, clientSecret) => revoke(tokens, clientSecret, this.#context))
+    const { settings } = this.server
+    const ended = await this.keeper.end((tokens) => {
+      const proofOf = async () =>
+        usesGrant(settings)
+          ? (await grantClient(settings, [tokens.token_endpoint_auth_method], this.#context)).client
+          : { client_secret: tokens.client_secret ?? settings.client_secret }
+      return revoke(tokens, proofOf, this.#context)
+    })
     if (!ended) return undefined
     const { tokens, outcome } = ended
     const { emit, server } = this.#context
@@ -250,7 +270,7 @@ export class ServerLogin {
 }
 
 function flowContext(server: OAuthServer, identity: Identity, runtime: Runtime): FlowContext {
-  const { network, clock, emit, clientName } = runtime
+  const { network, clock, emit, clientName, secretReader } = runtime
   const { name, url } = server
   return {
     ...network(name, url),
@@ -258,6 +278,7 @@ function flowContext(server: OAuthServer, identity: Identity, runtime: Runtime):
     emit,
     clock,
     clientName,
+    secretReader,
     loginCommand: loginCommand(
       name,
       identity.account,

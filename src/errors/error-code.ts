@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'registration_unavailable'
   | 'resource_mismatch'
   | 'response_invalid'
+  | 'secret_unavailable'
   | 'server_unknown'
   | 'sign_in_cancelled'
   | 'sign_in_timed_out'

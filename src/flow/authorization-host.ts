@@ -10,7 +10,7 @@ export function foreignAuthorizationHost(
   { metadata, source }: Pick<Discovery, 'metadata' | 'source'>,
   { authorization_hosts = [] }: Pick<OAuthSettings, 'authorization_hosts'>,
 ): string | undefined {
-  if (source === 'configuration') return undefined
+  if (source === 'configuration' || metadata.authorization_endpoint === undefined) return undefined
   const { host, hostname } = new URL(metadata.authorization_endpoint)
   const issuer = new URL(metadata.issuer).hostname
   const belongs = hostname === issuer || hostname.endsWith(`.${issuer}`) || hostname === parentDomain(issuer)

@@ -1,5 +1,5 @@
 import type { EventListener } from '../events.ts'
-import type { Clock, ServerNetwork } from '../ports.ts'
+import type { Clock, SecretReader, ServerNetwork } from '../ports.ts'
 
 /** What every flow works with. It knows no store and no browser. */
 export interface FlowContext extends ServerNetwork {
@@ -10,5 +10,7 @@ export interface FlowContext extends ServerNetwork {
   readonly clientName: string
   /** What a person types to sign in to this server, for remedies. */
   readonly loginCommand: string
+  /** Absent where there are neither files nor programs. */
+  readonly secretReader?: SecretReader | undefined
   readonly signal?: AbortSignal
 }

@@ -34,9 +34,12 @@ export interface Discovery {
 export async function discover(request: DiscoveryRequest, context: FlowContext): Promise<Discovery> {
   const found = await find(request, context)
   const { metadata } = found
+  const { grant } = request.settings
   // Absent in configured metadata means S256: the user vouches for it. A list is believed wherever it stands.
   const vouched = found.source === 'configuration' || acceptsMissingPkce(request)
-  if (!vouched || metadata.code_challenge_methods_supported !== undefined) assertPkceSupported(metadata)
+  const isAsked = !vouched || metadata.code_challenge_methods_supported !== undefined
+  // Only a code needs PKCE.
+  if (isAsked && grant === undefined) assertPkceSupported(metadata)
   for (const name of [
     'authorization_endpoint',
     'token_endpoint',
@@ -51,7 +54,7 @@ export async function discover(request: DiscoveryRequest, context: FlowContext):
     server: context.server,
     issuer: metadata.issuer,
     source: found.source,
-    authorization_endpoint: metadata.authorization_endpoint,
+    ...(metadata.authorization_endpoint && { authorization_endpoint: metadata.authorization_endpoint }),
     token_endpoint: metadata.token_endpoint,
     ...(metadata.registration_endpoint && { registration_endpoint: metadata.registration_endpoint }),
   })
@@ -65,7 +68,8 @@ async function find(request: DiscoveryRequest, context: FlowContext): Promise<Di
     const metadata = settings.oauth_provider.metadata as ServerMetadata
     return { ...configured(metadata, challenge, context), resource: canonical }
   }
-  const search = new DiscoverySearch(context, { missingPkce: acceptsMissingPkce(request) })
+  const accept = { missingPkce: acceptsMissingPkce(request) || settings.grant !== undefined }
+  const search = new DiscoverySearch(context, accept, settings.grant && ['token_endpoint'])
   const resourceMetadata = await findResourceMetadata(search, request)
   if (resourceMetadata?.authorization_servers.length) {
     const metadata = await search.firstServer(
@@ -127,11 +131,12 @@ async function findResourceMetadata(
 
 /** 2025-03-26: only a server that asks for Bearer, or for nothing named, and does not answer 404 there. */
 async function mayHaveDefaultEndpoints(
-  defaults: ServerMetadata,
+  defaults: ReturnType<typeof defaultServerMetadata>,
   search: DiscoverySearch,
   { challenge, settings }: DiscoveryRequest,
 ): Promise<boolean> {
-  if (challenge === undefined) return false
+  // A program's credentials are sent nowhere on a guess.
+  if (challenge === undefined || settings.grant !== undefined) return false
   if (challenge.scheme !== undefined && challenge.scheme !== 'bearer') return false
   // A dynamic client finds out when it registers; a configured one must not open a browser on a 404.
   return settings.client_id === undefined || (await search.exists(defaults.authorization_endpoint))

@@ -8,6 +8,7 @@ import {
   requestResourceMetadata,
 } from '../oauth/resource-metadata.ts'
 import {
+  type NeededEndpoints,
   processServerMetadata,
   requestServerMetadata,
   type ServerMetadata,
@@ -26,10 +27,13 @@ export class DiscoverySearch {
   readonly attempts: DiscoveryAttempt[] = []
   readonly #context: FlowContext
   readonly #accept: Acceptance
+  readonly #needed: NeededEndpoints | undefined
 
-  constructor(context: FlowContext, accept: Acceptance) {
+  /** @param needed without these a document is none; default what a person's sign-in needs */
+  constructor(context: FlowContext, accept: Acceptance, needed?: NeededEndpoints) {
     this.#context = context
     this.#accept = accept
+    this.#needed = needed
   }
 
   async firstResource(urls: readonly string[], serverUrl: string): Promise<ResourceMetadata | undefined> {
@@ -76,7 +80,7 @@ export class DiscoverySearch {
     let silent: ServerMetadata | undefined
     for (const url of urls) {
       const answer = await this.#ask(url, requestServerMetadata)
-      const metadata = await processServerMetadata(answer, issuerOf(answer))
+      const metadata = await processServerMetadata(answer, issuerOf(answer), this.#needed)
       this.#note(answer, metadata ? 'authorization server metadata' : undefined)
       if (!metadata) continue
       // The other document of the same issuer may say what this one leaves out.

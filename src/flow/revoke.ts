@@ -1,4 +1,5 @@
 import { isLatchkeyError } from '../errors/index.ts'
+import type { ClientInformation } from '../oauth/client-authentication.ts'
 import { processRevocation, requestRevocation } from '../oauth/revocation.ts'
 import type { FlowContext } from './context.ts'
 import type { TokenSet } from './token-set.ts'
@@ -8,29 +9,39 @@ export type Revocation = 'revoked' | 'unsupported' | 'failed'
 /** Revokes a login at its server (RFC 7009), the refresh token first: most servers end the whole grant with it. */
 export async function revoke(
   tokens: TokenSet,
-  clientSecret: string | undefined,
+  proofOf: () => Promise<{
+    readonly client_secret?: string | undefined
+    readonly signing_key?: ClientInformation['signing_key']
+  }>,
   context: FlowContext,
 ): Promise<Revocation> {
   const { revocation_endpoint, issuer } = tokens
-  if (revocation_endpoint === undefined) return 'unsupported'
-  const client = {
-    client_id: tokens.client_id,
-    token_endpoint_auth_method: tokens.token_endpoint_auth_method,
-    ...(clientSecret !== undefined && { client_secret: clientSecret }),
-  }
-  const revokeOne = async (token: string, hint: 'refresh_token' | 'access_token') => {
+  if (revocation_endpoint === undefined || tokens.client_kind === 'none') return 'unsupported'
+  const revokeOne = async (
+    client: ClientInformation,
+    token: string,
+    hint: 'refresh_token' | 'access_token',
+  ) => {
     const endpoint = { issuer, revocation_endpoint }
     return processRevocation(
       await requestRevocation(endpoint, client, token, hint, { fetch: context.fetch('revocation') }),
     )
   }
   try {
+    const { client_secret, signing_key } = await proofOf()
+    const client = {
+      client_id: tokens.client_id,
+      token_endpoint_auth_method: tokens.token_endpoint_auth_method,
+      ...(client_secret !== undefined && { client_secret }),
+      ...(signing_key && { signing_key }),
+    }
     const gone = await revokeOne(
+      client,
       tokens.refresh_token ?? tokens.access_token,
       tokens.refresh_token ? 'refresh_token' : 'access_token',
     )
     // An access token that is a JWT cannot be revoked everywhere; the grant behind it is what counts.
-    if (tokens.refresh_token) await revokeOne(tokens.access_token, 'access_token').catch(() => false)
+    if (tokens.refresh_token) await revokeOne(client, tokens.access_token, 'access_token').catch(() => false)
     return gone ? 'revoked' : 'failed'
   } catch (error) {
     if (isLatchkeyError(error)) return 'failed'

@@ -1,3 +1,4 @@
+import type { GrantType } from '../definitions.ts'
 import type { ClientKind } from '../events.ts'
 import type { ClientAuthenticationMethod } from '../oauth/client-authentication.ts'
 import type { RegisteredClient } from '../oauth/client-registration.ts'
@@ -9,15 +10,19 @@ import type { TokenAnswer } from '../oauth/token-request.ts'
  * to discover anything (and can be led nowhere else). Spelled as on the wire; times are seconds since 1970.
  */
 export interface TokenSet {
+  /** How it was got, where no person signed in. */
+  readonly grant?: GrantType
   readonly issuer: string
   /** The RFC 8707 `resource` that was sent; absent when turned off. */
   readonly resource?: string
+  /** Empty where a workload's assertion alone says who asks. */
   readonly client_id: string
   /** Only of a dynamic client: the secret of a configured client stays in the configuration. */
   readonly client_secret?: string
   readonly token_endpoint_auth_method: ClientAuthenticationMethod
   readonly client_kind: ClientKind
-  readonly redirect_uri: string
+  /** Absent where no person signed in. */
+  readonly redirect_uri?: string
   readonly token_endpoint: string
   /** A host of the sign-in page that is not the issuer's, to which the person said yes. */
   readonly confirmed_authorization_host?: string

@@ -6,6 +6,7 @@ import type { LoadedConfig, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
 import { authExtensions } from './auth-extensions.ts'
 import { Connection } from './connection.ts'
+import { withExtensions } from './extension-capabilities.ts'
 import { ResponseCache } from './response-cache.ts'
 import type { McpPlatform } from './sdk.ts'
 import { Session } from './session.ts'
@@ -138,7 +139,9 @@ export class McpClient {
     const connection = new Connection(definition, { sdk, platform, runtime, login })
     const info = { name: runtime.clientName, version }
     const cache = new ResponseCache(() => connection.context)
-    const client = createSdkClient(sdk, info, this.#parts, cache, authExtensions(definition))
+    const clientCapabilities = withExtensions(definition, this.#parts.clientCapabilities)
+    const parts = { ...this.#parts, ...(clientCapabilities && { clientCapabilities }) }
+    const client = createSdkClient(sdk, info, parts, cache, authExtensions(definition))
     await signedIn(login, {
       operation: 'connect',
       perform: () => connection.open(client),

@@ -21,7 +21,8 @@ export async function signedIn<T>(
   login: ServerLogin | undefined,
   { operation, perform, signIn }: Act<T>,
 ): Promise<T> {
-  if (!login) return perform()
+  // A grant has done in the request itself all that can be done without a person.
+  if (!login || login.byGrant) return perform()
   for (let signInsAfter401 = 0; ; ) {
     const since = login.signIns
     try {

@@ -29,7 +29,8 @@ export async function createAuthorizationRequest(
 ): Promise<AuthorizationRequest> {
   const state = oauth.generateRandomState()
   const codeVerifier = oauth.generateRandomCodeVerifier()
-  const url = new URL(metadata.authorization_endpoint)
+  // Discovery for a person's sign-in takes no metadata without it.
+  const url = new URL(metadata.authorization_endpoint!)
   // RFC 6749 §3.1: no fragment, and a server that names one would hide parameters behind it.
   url.hash = ''
   const set = (name: string, value: string | undefined) =>

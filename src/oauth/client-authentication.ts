@@ -1,5 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import type { ServerMetadata } from './server-metadata.ts'
+import type { SigningKey } from './signing-key.ts'
 
 /**
  * How a client proves itself at the token endpoint (RFC 7591 §2, `token_endpoint_auth_method`). The last is no method of
@@ -10,11 +11,14 @@ export type ClientAuthenticationMethod =
   | 'client_secret_basic'
   | 'client_secret_post'
   | 'client_secret_basic_unencoded'
+  | 'private_key_jwt'
 
 /** A client as the authorization server knows it, and how it authenticates. */
 export interface ClientInformation {
   readonly client_id: string
   readonly client_secret?: string
+  /** Of the method `private_key_jwt`. */
+  readonly signing_key?: SigningKey
   readonly token_endpoint_auth_method: ClientAuthenticationMethod
 }
 
@@ -77,13 +81,24 @@ export function otherAuthenticationMethod(
 /** Puts the client's proof on a token or revocation request (RFC 6749 §2.3). */
 export function clientAuthentication({
   client_secret,
+  signing_key,
   token_endpoint_auth_method,
 }: ClientInformation): oauth.ClientAuth {
+  if (token_endpoint_auth_method === 'private_key_jwt' && signing_key) return privateKeyJwt(signing_key)
   if (token_endpoint_auth_method === 'none' || client_secret === undefined) return oauth.None()
   if (token_endpoint_auth_method === 'client_secret_post') return oauth.ClientSecretPost(client_secret)
   return token_endpoint_auth_method === 'client_secret_basic_unencoded'
     ? basic(client_secret, utf8)
     : basic(client_secret, formEncoded)
+}
+
+/** RFC 7523 §2.2: a new assertion for each request, good for a minute. */
+function privateKeyJwt({ key, audience }: SigningKey): oauth.ClientAuth {
+  return oauth.PrivateKeyJwt(key, {
+    [oauth.modifyAssertion]: (_header, payload) => {
+      if (audience !== undefined) payload.aud = audience
+    },
+  })
 }
 
 /**

@@ -20,7 +20,7 @@ export interface RegistrationRequest {
 }
 
 /** What the server answered (RFC 7591 §3.2.1). */
-export interface RegisteredClient extends ClientInformation {
+export interface RegisteredClient extends Omit<ClientInformation, 'signing_key'> {
   /** Seconds since 1970; absent when the secret does not expire. */
   readonly client_secret_expires_at?: number
   readonly client_id_issued_at?: number

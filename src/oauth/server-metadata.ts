@@ -7,9 +7,13 @@ import { type Answer, cleanResponse, readAnswer, stringListMember, stringMember 
 /** Authorization server metadata (RFC 8414 §2) that passed our checks: issuer as asked, endpoints present. */
 export interface ServerMetadata extends oauth.AuthorizationServer {
   readonly issuer: string
-  readonly authorization_endpoint: string
+  /** Present wherever a person signs in; RFC 8414 §2 lets a server for programs leave it out. */
+  readonly authorization_endpoint?: string
   readonly token_endpoint: string
 }
+
+/** Endpoints that a use of the server cannot do without. */
+export type NeededEndpoints = readonly ('authorization_endpoint' | 'token_endpoint')[]
 
 /**
  * Where the metadata of an issuer may be, in the order of MCP 2026-07-28 authorization-server-discovery:
@@ -48,9 +52,10 @@ export async function requestServerMetadata(
 export async function processServerMetadata(
   answer: Answer,
   issuer: string,
+  needed: NeededEndpoints = ['authorization_endpoint', 'token_endpoint'],
 ): Promise<ServerMetadata | undefined> {
   const { ok, members, url } = answer
-  if (!ok || !members || !hasEndpoints(members)) return undefined
+  if (!ok || !members || !hasEndpoints(members, needed)) return undefined
   const actual = stringMember(members, 'issuer')
   // Compared as strings, before oauth4webapi does it on normalised URLs.
   if (actual !== issuer) {
@@ -88,7 +93,7 @@ export function assertPkceSupported(metadata: ServerMetadata): void {
 }
 
 /** The endpoints of MCP 2025-03-26 for a server that publishes no metadata at all. */
-export function defaultServerMetadata(serverUrl: string): ServerMetadata {
+export function defaultServerMetadata(serverUrl: string) {
   const { origin } = new URL(serverUrl)
   return {
     issuer: origin,
@@ -97,13 +102,11 @@ export function defaultServerMetadata(serverUrl: string): ServerMetadata {
     registration_endpoint: `${origin}/register`,
     code_challenge_methods_supported: ['S256'],
     token_endpoint_auth_methods_supported: ['none', 'client_secret_post', 'client_secret_basic'],
-  }
+  } satisfies ServerMetadata
 }
 
-function hasEndpoints(members: JsonObject): boolean {
-  return ['authorization_endpoint', 'token_endpoint'].every((name) =>
-    URL.canParse(stringMember(members, name) ?? ''),
-  )
+function hasEndpoints(members: JsonObject, needed: NeededEndpoints): boolean {
+  return needed.every((name) => URL.canParse(stringMember(members, name) ?? ''))
 }
 
 /** Lists that are no lists and endpoints that are no strings are left out instead of failing the whole document. */

@@ -111,13 +111,7 @@ export async function processTokenAnswer(
 ): Promise<TokenAnswer> {
   const { status, ok, url, contentType } = answer
   const members = tokenMembersOf(answer.members)
-  const error = members && stringMember(members, 'error')
-  const notNow = status >= 500 || status === 429
-  // Gateways and frameworks write `error` as well; where the status says "not now", only OAuth's own words count.
-  if (error && !TRANSIENT.has(error) && (!notNow || FINAL.has(error))) {
-    throw refusal(answer, error, endpoint, redirectUri)
-  }
-  if (notNow || error) throw unavailable(answer, error)
+  assertNoTokenError(answer, endpoint, redirectUri)
   const accessToken = members && stringMember(members, 'access_token')
   if (!ok || !members || !accessToken || !isTokenText(accessToken)) {
     throw new ResponseInvalidError({
@@ -139,6 +133,22 @@ function tokenMembersOf(members: JsonObject | undefined): JsonObject | undefined
   const nested = members?.authed_user
   const isNested = typeof nested === 'object' && nested !== null && !Array.isArray(nested)
   return isNested && members?.access_token === undefined ? { ...members, ...nested } : members
+}
+
+/**
+ * The part of the judgement that every answer of a token endpoint shares, whatever it is asked for.
+ *
+ * @throws `token_request_refused`, `redirect_uri_refused`, `network_failed` (5xx, 429)
+ */
+export function assertNoTokenError(answer: Answer, endpoint: TokenEndpoint, redirectUri?: string): void {
+  const { members, status } = answer
+  const error = members && stringMember(members, 'error')
+  const notNow = status >= 500 || status === 429
+  // Gateways and frameworks write `error` as well; where the status says "not now", only OAuth's own words count.
+  if (error && !TRANSIENT.has(error) && (!notNow || FINAL.has(error))) {
+    throw refusal(answer, error, endpoint, redirectUri)
+  }
+  if (notNow || error) throw unavailable(answer, error)
 }
 
 async function judged(

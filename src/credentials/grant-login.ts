@@ -1,0 +1,92 @@
+import { type ChallengeSummary, TokenRequestRefusedError } from '../errors/index.ts'
+import type { FlowContext } from '../flow/context.ts'
+import type { GrantSettings } from '../flow/grant.ts'
+import { discoverPinned, obtainToken } from '../flow/obtain-token.ts'
+import type { TokenSet } from '../flow/token-set.ts'
+import { coversScope } from '../oauth/scope.ts'
+import type { Keeper } from './keeper.ts'
+
+export interface GrantLoginParts {
+  readonly server: {
+    readonly url: string
+    readonly headers: Readonly<Record<string, string>>
+    readonly settings: GrantSettings
+  }
+  readonly keeper: Keeper
+  readonly context: FlowContext
+}
+
+/** A login without a person: what to do about a 401 or 403 with the credentials of the configuration. */
+export class GrantLogin {
+  readonly #parts: GrantLoginParts
+  /** Scopes that the authorization server would not hear of: asked for once. */
+  readonly #refusedScopes = new Set<string>()
+
+  constructor(parts: GrantLoginParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * A token where there is none; the server is asked what it wants where no 401 has said so.
+   *
+   * @throws every code of discovery and of the grant, `issuer_mismatch`
+   */
+  obtain(challenge: ChallengeSummary | undefined): Promise<TokenSet> {
+    return this.#parts.keeper.obtain(
+      () => true,
+      (previous) => this.#get(challenge, previous),
+    )
+  }
+
+  /**
+   * A new token in any case: `login`.
+   *
+   * @param acceptIssuer the authorization server may be another than before
+   */
+  async signIn(acceptIssuer: boolean): Promise<void> {
+    const { keeper, context } = this.#parts
+    await keeper.obtain(
+      () => false,
+      (previous) => this.#get(undefined, acceptIssuer ? undefined : previous),
+    )
+    context.emit({ type: 'signed_in', server: context.server })
+  }
+
+  /**
+   * A token with the scope that a 403 asks for, besides what was asked for before. `undefined` when `used`, the token
+   * that was refused, was asked for with it, or nothing is named: then the error stands.
+   */
+  async widen(challenge: ChallengeSummary, used: TokenSet | undefined): Promise<TokenSet | undefined> {
+    const { error, scope } = challenge
+    if (error !== 'insufficient_scope' || !scope || this.#refusedScopes.has(scope)) return undefined
+    const { keeper } = this.#parts
+    const has = ({ requested_scope }: TokenSet) => coversScope(requested_scope, scope)
+    if (!used || has(used)) return undefined
+    try {
+      return await keeper.obtain(has, (previous) => this.#get(challenge, previous))
+    } catch (refusal) {
+      if (!(refusal instanceof TokenRequestRefusedError)) throw refusal
+      this.#refusedScopes.add(scope)
+      return undefined
+    }
+  }
+
+  /** The error for a token that is refused although it is new: the server has another authorization server now, or else. */
+  async refused(challenge: ChallengeSummary, otherwise: (cause: unknown) => Error): Promise<Error> {
+    const { server, keeper, context } = this.#parts
+    const previous = await keeper.read()
+    try {
+      await discoverPinned({ serverUrl: server.url, settings: server.settings, challenge, previous }, context)
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'issuer_mismatch') return error as Error
+      return otherwise(error)
+    }
+    return otherwise(undefined)
+  }
+
+  #get(challenge: ChallengeSummary | undefined, previous: TokenSet | undefined): Promise<TokenSet> {
+    const { server, context } = this.#parts
+    const { url: serverUrl, headers, settings } = server
+    return obtainToken({ serverUrl, headers, settings, challenge, previous }, context)
+  }
+}
