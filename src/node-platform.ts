@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { homedir } from 'node:os'
-import { renderEvent } from './cli/event-lines.ts'
+import { renderEvent } from './event-lines.ts'
 import { createBrowser } from './node/browser.ts'
 import { systemClock } from './node/clock.ts'
 import { createFileStore } from './node/file-store.ts'

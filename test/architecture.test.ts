@@ -19,7 +19,28 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   config: [],
   net: [],
   node: ['config', 'credential-key.ts', 'turn-queue.ts'],
-  cli: ['config', 'latchkey.ts', 'options.ts', 'mcp', 'credentials', 'node.ts'],
+  cli: ['config', 'event-lines.ts', 'latchkey.ts', 'options.ts', 'mcp', 'credentials', 'node.ts'],
+}
+
+/** Files at the root: what each may reach for. Only the platform files know concrete parts. */
+const ROOT_MAY_IMPORT: Record<string, readonly string[]> = {
+  'ports.ts': [],
+  'events.ts': [],
+  'definitions.ts': [],
+  'version.ts': [],
+  'credential-key.ts': [],
+  'turn-queue.ts': [],
+  'event-lines.ts': [],
+  'options.ts': ['config', 'credentials', 'mcp', 'net'],
+  'latchkey.ts': ['authorized-fetch', 'config', 'credentials', 'flow', 'options.ts'],
+  'public.ts': ['config', 'credentials', 'latchkey.ts', 'mcp', 'options.ts'],
+  'web-platform.ts': ['credentials', 'options.ts'],
+  'index.ts': ['config', 'latchkey.ts', 'mcp', 'options.ts', 'public.ts', 'web-platform.ts'],
+  'node-platform.ts': ['event-lines.ts', 'node', 'options.ts'],
+  'node.ts': ['config', 'latchkey.ts', 'mcp', 'node', 'node-platform.ts', 'options.ts', 'public.ts'],
+  'command.ts': ['cli', 'node', 'node-platform.ts'],
+  'stored-token.ts': ['credentials', 'node'],
+  'bin.ts': ['cli', 'command.ts', 'stored-token.ts'],
 }
 
 /** Type-only imports that say what a room is given without letting it reach for it. */
@@ -76,6 +97,16 @@ describe('the rooms of src/', () => {
       expect(show(violations)).toEqual([])
     })
   }
+
+  test('the files at the root reach only for what they are made of', () => {
+    const roots = files.filter((file) => !file.includes('/'))
+    expect(roots.sort()).toEqual(Object.keys(ROOT_MAY_IMPORT).sort())
+    const violations = imports.filter(({ from, to }) => {
+      const allowed = ROOT_MAY_IMPORT[from]
+      return allowed && files.includes(to) && ![...SHARED, ...allowed].includes(roomOf(to))
+    })
+    expect(show(violations)).toEqual([])
+  })
 
   test('node:* is named only where a platform is', () => {
     const violations = imports.filter(

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { LatchkeyEvent } from '../events.ts'
 import { renderEvent } from './event-lines.ts'
+import type { LatchkeyEvent } from './events.ts'
 
 test('a request shows stage, method, URL, status, content type and time', () => {
   const line = renderEvent({

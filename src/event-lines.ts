@@ -1,5 +1,5 @@
-import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
-import type { HttpExchange, LatchkeyEvent } from '../events.ts'
+import { cleanServerText, quoteServerText } from './errors/server-text.ts'
+import type { HttpExchange, LatchkeyEvent } from './events.ts'
 
 /**
  * One event as one line of debug output: server, stage, what happened. Whatever a server chose is cleaned of control
