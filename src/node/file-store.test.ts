@@ -153,6 +153,13 @@ describe('what is already there', () => {
         message: expect.stringContaining(`${join(home, 'tokens')} was open to other users (mode 0755)`),
       },
     ])
+    // Another process finds the folder closed: what it narrows in there could be reached by nobody.
+    events.length = 0
+    await chmod(path, 0o644)
+    store = newStore()
+    expect(await token(tokens())).toBe('secret')
+    expect(await modeOf(path)).toBe('600')
+    expect(events).toEqual([])
   })
 
   test('of the home, which other programs use as well, only the right to write is taken from others', async () => {

@@ -5,7 +5,8 @@ import { refused, systemCode } from './store-folder-error.ts'
 
 /**
  * Looks at owner, kind and mode before anything is used. What belongs to others or is a link is refused (`store_failed`);
- * what is ours but open to others is narrowed, and the first such thing is reported.
+ * what is ours but open to others is narrowed, and the first such thing is reported. What lies in a folder that was closed
+ * already could be reached by nobody: it is narrowed without a word.
  */
 export interface StoreGuard {
   /** The folder everything is in; false when it is not there. */
@@ -26,7 +27,12 @@ const { O_RDONLY, O_NOFOLLOW = 0, O_DIRECTORY = 0 } = constants
 export const MOVE_AWAY = 'Look at it, then move it away or set LATCHKEY_HOME to another folder.'
 
 export function createStoreGuard({ emit, uid }: StoreGuardOptions): StoreGuard {
-  const report = createNarrowingReport(emit)
+  const tell = createNarrowingReport(emit)
+  // Folders are looked at from the top down.
+  let isClosed = false
+  const report: ReportNarrowed = (path, before, after) => {
+    if (!isClosed || after === undefined) tell(path, before, after)
+  }
 
   return {
     home: (home) =>
@@ -50,13 +56,15 @@ export function createStoreGuard({ emit, uid }: StoreGuardOptions): StoreGuard {
         if (!stats.isDirectory()) throw refused(folder, 'is not a folder', MOVE_AWAY)
         if (uid === undefined) return
         if (stats.uid !== uid) throw refused(folder, `belongs to user ${stats.uid}`, MOVE_AWAY)
-        if (stats.mode & 0o077) {
-          await narrowFolder(folder, stats, {
-            mode: stats.mode & 0o700,
-            flags: O_DIRECTORY | O_NOFOLLOW,
-            report,
-          })
+        if ((stats.mode & 0o077) === 0) {
+          isClosed = true
+          return
         }
+        await narrowFolder(folder, stats, {
+          mode: stats.mode & 0o700,
+          flags: O_DIRECTORY | O_NOFOLLOW,
+          report,
+        })
       }),
 
     async file(file, handle) {
@@ -124,7 +132,7 @@ function createNarrowingReport(emit: EventListener): ReportNarrowed {
     const outcome =
       after === undefined
         ? 'it could not be narrowed. Set LATCHKEY_HOME to a folder of your own.'
-        : `it is ${octal(after)} now, and what else is open is narrowed when it is next used. If others use this machine, sign out and in again.`
+        : `it is ${octal(after)} now, and nothing below it can be reached by others any more. If others use this machine, sign out and in again.`
     emit({
       type: 'warning',
       code: 'store_permissions_narrowed',
