@@ -4,7 +4,7 @@ import { definitionFromServer } from './config/mcp-servers.ts'
 import { type LoginStatus, loginStatus } from './credentials/login-status.ts'
 import { createMemoryStore } from './credentials/memory-store.ts'
 import type { Runtime } from './credentials/runtime.ts'
-import { ServerLogin } from './credentials/server-login.ts'
+import { type ServerLogin, serverLogin } from './credentials/server-login.ts'
 import { SignInQueue } from './credentials/sign-in-queue.ts'
 import type { HttpServerDefinition, ServerDefinition } from './definitions.ts'
 import { ConfigInvalidError, UnsupportedError } from './errors/index.ts'
@@ -83,9 +83,8 @@ export function createLatchkey(platform: FullPlatform): Latchkey {
 
 /** The status of any server of a configuration. */
 export async function serverStatus(definition: ServerDefinition, runtime: Runtime): Promise<LoginStatus> {
-  if (definition.kind === 'http' && definition.auth.method === 'oauth') {
-    return loginStatus(oauthLogin(definition, runtime), runtime.clock.now())
-  }
+  const login = serverLogin(definition, runtime)
+  if (login) return loginStatus(login, runtime.clock.now())
   const [method, url] =
     definition.kind === 'http' ? [definition.auth.method, definition.url] : (['stdio', ''] as const)
   return {
@@ -127,8 +126,8 @@ export function oauthLogin(definition: ServerDefinition, runtime: Runtime): Serv
       remedy: 'A program takes its credentials from `env` or `envFile`.',
     })
   }
-  if (definition.auth.method === 'oauth')
-    return new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
+  const login = serverLogin(definition, runtime)
+  if (login) return login
   throw notOAuth(definition)
 }
 

@@ -1,10 +1,12 @@
 import { afterEach, expect, test } from 'vitest'
+import { systemClock } from '../src/node/clock.ts'
 import { parameters } from './fixtures/request-log.ts'
 import {
   type ScriptedAuthorizationServer,
   startScriptedAuthorizationServer,
+  tokenError,
 } from './fixtures/scripted-authorization-server.ts'
-import { freePort, openWorkbench, type Workbench } from './fixtures/workbench.ts'
+import { failureOf, freePort, openWorkbench, type Workbench } from './fixtures/workbench.ts'
 
 const DOCUMENT = 'https://app.example.com/oauth/client.json'
 
@@ -45,4 +47,16 @@ test('a server that does not read such documents registers the client instead', 
   const { server, bench, auth } = await scene(false)
   expect(await bench.login({ url: server.url!, auth })).toMatchObject({ client_kind: 'dynamic' })
   expect(server.requests.to('/register')).toHaveLength(1)
+})
+
+test('a server that does not know the client any more ends the login: the person is asked, not told of a request', async () => {
+  const { server, bench, auth } = await scene(true)
+  const entry = { name: 'demo', url: server.url!, auth }
+  await bench.login(entry)
+  const clock = { ...systemClock, now: () => Date.now() + 24 * 60 * 60 * 1000 }
+  const later = await openWorkbench({ home: bench.home, clock })
+  opened.push(later)
+  server.scripts.token = () => ({ ...tokenError('invalid_client', 'gone'), status: 401 })
+  expect(await failureOf(later.token(entry))).toMatchObject({ code: 'login_required' })
+  expect(await later.latchkey.status(entry)).toMatchObject({ state: 'signed_out' })
 })

@@ -1,5 +1,5 @@
 import type { Runtime } from '../credentials/runtime.ts'
-import { ServerLogin } from '../credentials/server-login.ts'
+import { type ServerLogin, serverLogin } from '../credentials/server-login.ts'
 import type { HttpServerDefinition } from '../definitions.ts'
 import type { Fetch } from '../ports.ts'
 import { sendToServer } from './mcp-exchange.ts'
@@ -22,17 +22,11 @@ export function createAuthorizedFetch(
   runtime: Runtime,
   login?: ServerLogin,
 ): Fetch {
-  const { name, url, auth, headers } = definition
+  const { name, url, headers } = definition
   const { origin } = new URL(url)
   const fetch = runtime.network(name, url).fetch('mcp')
-  const send =
-    auth.method === 'oauth'
-      ? createOAuthSend(
-          login ?? new ServerLogin({ ...definition, settings: auth.settings }, runtime),
-          fetch,
-          runtime,
-        )
-      : createStaticSend(definition, fetch)
+  const its = login ?? serverLogin(definition, runtime)
+  const send = its ? createOAuthSend(its, fetch, runtime) : createStaticSend(definition, fetch)
   return async (input, init) => {
     const request = await toSendable(input, runtime.signal ? withSignal(input, init, runtime.signal) : init)
     if (new URL(request.url).origin !== origin) return sendToServer(request, async (bare) => bare, fetch)

@@ -1,4 +1,4 @@
-import type { HttpServerDefinition, OAuthSettings } from '../definitions.ts'
+import type { HttpServerDefinition, OAuthSettings, ServerDefinition } from '../definitions.ts'
 import {
   type ChallengeSummary,
   CredentialRefusedError,
@@ -30,6 +30,12 @@ import { StepUpLimit } from './step-up-limit.ts'
 /** A server of the OAuth method. */
 export type OAuthServer = Pick<HttpServerDefinition, 'name' | 'url' | 'headers'> & {
   readonly settings: OAuthSettings
+}
+
+/** The login of a server of the OAuth method; `undefined` for any other. */
+export function serverLogin(definition: ServerDefinition, runtime: Runtime): ServerLogin | undefined {
+  if (definition.kind !== 'http' || definition.auth.method !== 'oauth') return undefined
+  return new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
 }
 
 export interface SignInWish {

@@ -1,12 +1,11 @@
 import { type ChallengeSummary, IssuerMismatchError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import { initialScope, unionScope } from '../oauth/scope.ts'
-import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
-import { type GrantClient, type GrantSettings, grantClient, runGrant } from './grant.ts'
+import { type GrantSettings, grantClient, runGrant } from './grant.ts'
 import { probe } from './probe.ts'
-import { type TokenSet, tokenMembers } from './token-set.ts'
+import { newTokenSet, type TokenSet, tokenMembers } from './token-set.ts'
 
 export interface ObtainRequest {
   readonly serverUrl: string
@@ -46,8 +45,8 @@ export async function obtainToken(request: ObtainRequest, context: FlowContext):
     { settings, endpoint: metadata, client: client.client, scope, resource },
     context,
   )
-  const tokens = tokenSet(settings, discovery, client, scope, token, context)
-  return tokens
+  const { grant } = settings
+  return { ...newTokenSet({ discovery, client, requested: scope, token }, context), grant }
 }
 
 /**
@@ -64,12 +63,11 @@ export async function repeatGrant(
   const { requested_scope: scope, resource } = tokens
   const answer = await runGrant({ settings, endpoint: tokens, client, scope, resource }, context)
   const { expires_at: _ended, ...kept } = tokens
-  const renewed = {
+  return {
     ...kept,
     token_endpoint_auth_method: client.token_endpoint_auth_method,
     ...tokenMembers(answer, context.clock.now()),
   }
-  return renewed
 }
 
 /**
@@ -99,28 +97,4 @@ export async function discoverPinned(
 /** With configured metadata nothing the server says can change the way. */
 function firstChallenge({ settings, serverUrl, headers }: ObtainRequest, context: FlowContext) {
   return settings.oauth_provider ? undefined : probe(serverUrl, headers, context)
-}
-
-function tokenSet(
-  { grant }: GrantSettings,
-  { metadata, resource }: Discovery,
-  { client, kind }: GrantClient,
-  requested: string | undefined,
-  token: TokenAnswer,
-  { clock }: FlowContext,
-): TokenSet {
-  const granted = token.scope ?? requested
-  return {
-    grant,
-    issuer: metadata.issuer,
-    ...(resource !== undefined && { resource }),
-    client_id: client.client_id,
-    token_endpoint_auth_method: client.token_endpoint_auth_method,
-    client_kind: kind,
-    token_endpoint: metadata.token_endpoint,
-    ...(metadata.revocation_endpoint && { revocation_endpoint: metadata.revocation_endpoint }),
-    ...(requested !== undefined && { requested_scope: requested }),
-    ...tokenMembers(token, clock.now()),
-    ...(granted !== undefined && { scope: granted }),
-  }
 }

@@ -1,7 +1,7 @@
 import { processTokenAnswer, requestRefresh } from '../oauth/token-request.ts'
 import type { FlowContext } from './context.ts'
 import { tokenRequestContext } from './dpop.ts'
-import { type TokenSet, tokenMembers } from './token-set.ts'
+import { clientOf, type TokenSet, tokenMembers } from './token-set.ts'
 
 /**
  * Trades a refresh token for new tokens (RFC 6749 §6): one request, to the stored endpoint, as the stored client.
@@ -14,11 +14,7 @@ export async function refresh(
   clientSecret: string | undefined,
   context: FlowContext,
 ): Promise<TokenSet> {
-  const client = {
-    client_id: tokens.client_id,
-    token_endpoint_auth_method: tokens.token_endpoint_auth_method,
-    ...(clientSecret !== undefined && { client_secret: clientSecret }),
-  }
+  const client = clientOf(tokens, { client_secret: clientSecret })
   const parameters = { refreshToken: tokens.refresh_token, resource: tokens.resource }
   // No abort signal: once sent, the answer holds the only copy of a rotated refresh token.
   const answer = await requestRefresh(

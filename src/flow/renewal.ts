@@ -50,6 +50,7 @@ function isFinal(error: unknown, { client_kind }: TokenSet): boolean {
   if (!(error instanceof TokenRequestRefusedError)) return false
   if (error.error === 'invalid_grant') return true
   return (
-    client_kind === 'dynamic' && (error.error === 'invalid_client' || error.error === 'unauthorized_client')
+    client_kind !== 'pre-registered' &&
+    (error.error === 'invalid_client' || error.error === 'unauthorized_client')
   )
 }

@@ -2,17 +2,14 @@ import { isLatchkeyError } from '../errors/index.ts'
 import type { ClientInformation } from '../oauth/client-authentication.ts'
 import { processRevocation, requestRevocation } from '../oauth/revocation.ts'
 import type { FlowContext } from './context.ts'
-import type { TokenSet } from './token-set.ts'
+import { type ClientProof, clientOf, type TokenSet } from './token-set.ts'
 
 export type Revocation = 'revoked' | 'unsupported' | 'failed'
 
 /** Revokes a login at its server (RFC 7009), the refresh token first: most servers end the whole grant with it. */
 export async function revoke(
   tokens: TokenSet,
-  proofOf: () => Promise<{
-    readonly client_secret?: string | undefined
-    readonly signing_key?: ClientInformation['signing_key']
-  }>,
+  proofOf: () => Promise<ClientProof>,
   context: FlowContext,
 ): Promise<Revocation> {
   const { revocation_endpoint, issuer } = tokens
@@ -28,13 +25,7 @@ export async function revoke(
     )
   }
   try {
-    const { client_secret, signing_key } = await proofOf()
-    const client = {
-      client_id: tokens.client_id,
-      token_endpoint_auth_method: tokens.token_endpoint_auth_method,
-      ...(client_secret !== undefined && { client_secret }),
-      ...(signing_key && { signing_key }),
-    }
+    const client = clientOf(tokens, await proofOf())
     const gone = await revokeOne(
       client,
       tokens.refresh_token ?? tokens.access_token,

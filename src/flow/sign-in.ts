@@ -17,10 +17,10 @@ import type { Proven } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
 import { missingDpop, newDpopKey } from './dpop.ts'
-import { type ObtainedClient, obtainClient } from './obtain-client.ts'
+import { obtainClient } from './obtain-client.ts'
 import { probe } from './probe.ts'
 import { redirectAddress } from './redirect-address.ts'
-import { type ClientRegistration, type TokenSet, tokenMembers } from './token-set.ts'
+import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
 
 export interface SignInRequest {
   readonly serverUrl: string
@@ -120,7 +120,8 @@ async function authorize(
   const ask = (requested: string | undefined, prompt: string | undefined) => {
     const complete = async ({ result: token, client: proven }: Proven<TokenAnswer>) => {
       const tokens: TokenSet = {
-        ...tokenSet(discovery, proven, redirectUri, requested, token, context),
+        ...newTokenSet({ discovery, client: proven, requested, token }, context),
+        redirect_uri: redirectUri,
         ...(dpopKey && { dpop_key: dpopKey }),
         // Whoever came this far by a page of somebody else's has said yes to it.
         ...(foreign !== undefined && { confirmed_authorization_host: foreign }),
@@ -170,29 +171,4 @@ function scopeOf(
   return challenge?.error === 'insufficient_scope'
     ? unionScope(previous?.requested_scope, initial, challenge.scope)
     : initial
-}
-
-function tokenSet(
-  { metadata, resource }: Discovery,
-  { client, kind }: ObtainedClient,
-  redirectUri: string,
-  requested: string | undefined,
-  token: TokenAnswer,
-  { clock }: FlowContext,
-): TokenSet {
-  const granted = token.scope ?? requested
-  return {
-    issuer: metadata.issuer,
-    ...(resource !== undefined && { resource }),
-    client_id: client.client_id,
-    ...(kind === 'dynamic' && client.client_secret !== undefined && { client_secret: client.client_secret }),
-    token_endpoint_auth_method: client.token_endpoint_auth_method,
-    client_kind: kind,
-    redirect_uri: redirectUri,
-    token_endpoint: metadata.token_endpoint,
-    ...(metadata.revocation_endpoint && { revocation_endpoint: metadata.revocation_endpoint }),
-    ...(requested !== undefined && { requested_scope: requested }),
-    ...tokenMembers(token, clock.now()),
-    ...(granted !== undefined && { scope: granted }),
-  }
 }

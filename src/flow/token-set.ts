@@ -1,9 +1,11 @@
 import type { GrantType } from '../definitions.ts'
 import type { ClientKind } from '../events.ts'
-import type { ClientAuthenticationMethod } from '../oauth/client-authentication.ts'
+import type { ClientAuthenticationMethod, ClientInformation } from '../oauth/client-authentication.ts'
 import type { RegisteredClient } from '../oauth/client-registration.ts'
 import type { DpopKey } from '../oauth/dpop-key.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
+import type { FlowContext } from './context.ts'
+import type { Discovery } from './discover.ts'
 
 /**
  * A login as it is stored: the tokens, and with them everything a refresh or a revocation needs, so that neither has
@@ -49,6 +51,54 @@ export interface ClientRegistration extends RegisteredClient {
   /** It was registered for tokens bound to a key, and gets no others (RFC 9449 §5.2). */
   readonly dpop_bound_access_tokens?: true
   readonly created_at: number
+}
+
+export interface NewLogin {
+  readonly discovery: Pick<Discovery, 'metadata' | 'resource'>
+  readonly client: { readonly kind: ClientKind; readonly client: ClientInformation }
+  /** The scope that was asked for. */
+  readonly requested: string | undefined
+  readonly token: TokenAnswer
+}
+
+/** The login that a first token answer makes; how it was got is added by who got it. */
+export function newTokenSet(
+  { discovery: { metadata, resource }, client: { client, kind }, requested, token }: NewLogin,
+  { clock }: Pick<FlowContext, 'clock'>,
+): TokenSet {
+  // RFC 6749 §5.1: no scope in the answer means the scope that was asked for.
+  const granted = token.scope ?? requested
+  return {
+    issuer: metadata.issuer,
+    ...(resource !== undefined && { resource }),
+    client_id: client.client_id,
+    ...(kind === 'dynamic' && client.client_secret !== undefined && { client_secret: client.client_secret }),
+    token_endpoint_auth_method: client.token_endpoint_auth_method,
+    client_kind: kind,
+    token_endpoint: metadata.token_endpoint,
+    ...(metadata.revocation_endpoint && { revocation_endpoint: metadata.revocation_endpoint }),
+    ...(requested !== undefined && { requested_scope: requested }),
+    ...tokenMembers(token, clock.now()),
+    ...(granted !== undefined && { scope: granted }),
+  }
+}
+
+/** The client of a stored login, with what proves it now. */
+export function clientOf(
+  { client_id, token_endpoint_auth_method }: TokenSet,
+  { client_secret, signing_key }: ClientProof,
+): ClientInformation {
+  return {
+    client_id,
+    token_endpoint_auth_method,
+    ...(client_secret !== undefined && { client_secret }),
+    ...(signing_key && { signing_key }),
+  }
+}
+
+export interface ClientProof {
+  readonly client_secret?: string | undefined
+  readonly signing_key?: ClientInformation['signing_key']
 }
 
 /** The token members of a {@link TokenSet}, with `expires_in` made absolute. */

@@ -1,12 +1,11 @@
 import type { McpServersConfig } from '../config/input.ts'
 import { definitionsFromDict } from '../config/mcp-servers.ts'
 import type { Runtime } from '../credentials/runtime.ts'
-import { ServerLogin } from '../credentials/server-login.ts'
+import { serverLogin } from '../credentials/server-login.ts'
 import type { LoadedConfig, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
 import { authExtensions } from './auth-extensions.ts'
 import { Connection } from './connection.ts'
-import { withExtensions } from './extension-capabilities.ts'
 import { ResponseCache } from './response-cache.ts'
 import type { McpPlatform } from './sdk.ts'
 import { Session } from './session.ts'
@@ -132,16 +131,11 @@ export class McpClient {
     const { platform, version } = this.#parts
     const runtime = endedBy(abort.signal, this.#parts.runtime)
     const sdk = await platform.loadSdk()
-    const login =
-      definition.kind === 'http' && definition.auth.method === 'oauth'
-        ? new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
-        : undefined
+    const login = serverLogin(definition, runtime)
     const connection = new Connection(definition, { sdk, platform, runtime, login })
     const info = { name: runtime.clientName, version }
     const cache = new ResponseCache(() => connection.context)
-    const clientCapabilities = withExtensions(definition, this.#parts.clientCapabilities)
-    const parts = { ...this.#parts, ...(clientCapabilities && { clientCapabilities }) }
-    const client = createSdkClient(sdk, info, parts, cache, authExtensions(definition))
+    const client = createSdkClient(sdk, info, this.#parts, cache, authExtensions(definition))
     await signedIn(login, {
       operation: 'connect',
       perform: () => connection.open(client),

@@ -1,6 +1,7 @@
 import { createAuthorizedFetch } from '../authorized-fetch/authorized-fetch.ts'
 import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
+import { untilAborted } from '../credentials/until-aborted.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
 import { UnsupportedError } from '../errors/index.ts'
 import type { Authorization, Connected } from '../events.ts'
@@ -141,15 +142,9 @@ export class Connection {
     const { signal } = this.#parts.runtime
     const { timeout } = this.#definition
     const connecting = client.connect(transport, timeout === undefined ? {} : { timeout })
-    let leave: () => void = () => {}
-    const left = new Promise<never>((_, reject) => {
-      leave = () => reject(signal?.reason)
-      signal?.addEventListener('abort', leave, { once: true })
-    })
     try {
-      await Promise.race([left, connecting])
+      await untilAborted(connecting, signal)
     } finally {
-      signal?.removeEventListener('abort', leave)
       if (signal?.aborted) connecting.then(() => client.close()).catch(() => {})
     }
   }

@@ -56,12 +56,9 @@ function discreet(members: JsonObject | undefined, secrets: readonly string[]): 
   return { ...members, ...Object.fromEntries(words) }
 }
 
-/** The answer as a `Response` that a strict reader accepts: JSON, with this status. */
-export function cleanResponse(members: JsonObject, status: number, headers?: Headers): Response {
-  const clean = new Headers({ 'content-type': 'application/json' })
-  const nonce = headers?.get('dpop-nonce')
-  if (nonce) clean.set('dpop-nonce', nonce)
-  return new Response(JSON.stringify(members), { status, headers: clean })
+/** The answer as a `Response` that a strict reader accepts. */
+export function cleanResponse(members: JsonObject): Response {
+  return Response.json(members)
 }
 
 /** A member that has to be a string, or `undefined`; numbers are made strings (`client_id: 17`). */

@@ -67,7 +67,7 @@ export async function processServerMetadata(
       actual,
     })
   }
-  const metadata = await oauth.processDiscoveryResponse(new URL(issuer), cleanResponse(tidy(members), 200))
+  const metadata = await oauth.processDiscoveryResponse(new URL(issuer), cleanResponse(tidy(members)))
   return metadata as ServerMetadata
 }
 

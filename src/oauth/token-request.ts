@@ -172,7 +172,7 @@ async function judged(
   const token = await oauth.processRefreshTokenResponse(
     { ...endpoint },
     { client_id: client.client_id },
-    cleanResponse(clean, 200),
+    cleanResponse(clean),
     // Slack says `user`: a token that is none of the known kinds is used as a bearer token.
     { recognizedTokenTypes: { [clean.token_type.toLowerCase()]: () => {} } },
   )
