@@ -120,6 +120,25 @@ test('a server that repeats what it was sent gets none of it into an error', asy
   }
 })
 
+test('nor of the assertion or the secret of a grant', async () => {
+  const as = await startScriptedAuthorizationServer({ mcp: {} })
+  opened.push(as)
+  as.scripts.token = ({ body }) => tokenError('invalid_grant', `You sent ${body}`)
+  const own = await bench()
+  const assertion = 'eyJhbGciOiJFUzI1NiJ9.workload-claims.workload-signature'
+  const auth = {
+    grant: 'jwt-bearer',
+    client_id: 'app',
+    client_secret: 'secret-of-the-app',
+    assertion,
+  } as const
+  const error = await failureOf(own.login({ name: 'demo', url: as.url!, auth }))
+  expect(error).toMatchObject({ code: 'token_request_refused', error: 'invalid_grant' })
+  const said = `${error} ${JSON.stringify(error)} ${JSON.stringify(own.events)}`
+  expect(said).not.toContain('workload')
+  expect(said).not.toContain('secret-of')
+})
+
 test.each([
   ['throws', () => Promise.reject(new Error('no key'))],
   ['returns nothing', () => undefined as never],

@@ -96,5 +96,6 @@ async function request(
     sent,
     { ...requestOptions(context), headers: { accept: 'application/json' } },
   )
-  return readAnswer(response, endpoint.token_endpoint)
+  const { assertion, subject_token } = parameters
+  return readAnswer(response, endpoint.token_endpoint, [client.client_secret, assertion, subject_token])
 }
