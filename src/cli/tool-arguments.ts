@@ -1,5 +1,5 @@
 import { nearestKey } from '../config/nearest-key.ts'
-import { quote } from '../config/problem.ts'
+import { isRecord, quote } from '../config/problem.ts'
 import { UsageError } from './usage-error.ts'
 
 /** What is used of a tool's definition. */
@@ -19,13 +19,13 @@ export interface Argument {
 /** The arguments of a tool by its JSON Schema, required ones first. */
 export function argumentsOf({ inputSchema: { properties, required } }: Tool): Argument[] {
   const needed: readonly unknown[] = Array.isArray(required) ? required : []
-  return Object.entries(isObject(properties) ? properties : {})
+  return Object.entries(isRecord(properties) ? properties : {})
     .map(([name, schema]) => ({ name, type: typeOf(schema), required: needed.includes(name) }))
     .sort((a, b) => Number(b.required) - Number(a.required))
 }
 
 function typeOf(schema: unknown): string {
-  const type = isObject(schema) ? schema.type : undefined
+  const type = isRecord(schema) ? schema.type : undefined
   if (typeof type === 'string') return type
   const types = Array.isArray(type) ? type.filter((each) => typeof each === 'string' && each !== 'null') : []
   return types.length === 1 ? types[0] : 'value'
@@ -34,7 +34,7 @@ function typeOf(schema: unknown): string {
 /** One JSON object, as it is typed or piped. @throws {@link UsageError} */
 export function argumentsOfJson(text: string): Record<string, unknown> {
   const value = parse(text)
-  if (isObject(value)) return value
+  if (isRecord(value)) return value
   throw new UsageError(
     'The arguments are no JSON object.',
     `Write them as '{"text": "hello"}' (in single quotes, for the shell), or as text=hello.`,
@@ -98,7 +98,7 @@ function isOfType(value: unknown, type: string): boolean {
     case 'array':
       return Array.isArray(value)
     case 'object':
-      return isObject(value)
+      return isRecord(value)
     case 'null':
       return value === null
     default:
@@ -112,8 +112,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

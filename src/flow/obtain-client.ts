@@ -58,7 +58,7 @@ export async function obtainClient(request: ClientRequest, context: FlowContext)
 }
 
 /** The client of the configuration, with the method the server advertises for it. */
-export function configuredClient({
+function configuredClient({
   settings,
   discovery: { metadata },
 }: Pick<ClientRequest, 'settings' | 'discovery'>): ObtainedClient | undefined {

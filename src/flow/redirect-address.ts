@@ -1,7 +1,7 @@
 import type { OAuthSettings } from '../definitions.ts'
 import type { RedirectAddress } from '../ports.ts'
 
-export const DEFAULT_CALLBACK_PORT = 8080
+const DEFAULT_CALLBACK_PORT = 8080
 const CALLBACK_PATH = '/callback'
 /** Where a dynamic client goes when 8080 is taken: these, then any. */
 const NEXT_PORTS = Array.from({ length: 19 }, (_, index) => 8081 + index)
