@@ -42,6 +42,14 @@ export interface StoredRecord {
   readonly revision: string
 }
 
+/** Room for one record, taken ahead of a request that spends what is stored. */
+export interface Reservation {
+  /** {@link CredentialStore.write}, into the room that was taken. */
+  write(record: JsonObject, options?: { ifRevision?: string | null }): Promise<StoredRecord>
+  /** Gives back what was not used. Never rejects. */
+  release(): Promise<void>
+}
+
 /** A held lock. Nothing in it expires by the wall clock. */
 export interface Lease {
   /** False once somebody else took over because this process stood still for too long. */
@@ -81,6 +89,11 @@ export interface CredentialStore {
    * Optional: without it the failure comes with the write.
    */
   prepare?(place: Pick<CredentialKey, 'kind' | 'serverDomain' | 'account'>): Promise<void>
+  /**
+   * Takes the room for a record of about the size of the one that is stored, or throws `store_failed`. To be called under
+   * the lock of the key. Optional: for media that can be full.
+   */
+  reserve?(key: CredentialKey): Promise<Reservation>
   /** Where the record is, in words a person can use: a path, a database key. */
   locate(key: CredentialKey): string
 }
@@ -161,13 +174,19 @@ export type RedirectOutcome =
 /** Puts on a request what must be new for every try of it: a proof that may be used only once. */
 export type SignTry = (url: string, init: RequestInit) => Promise<RequestInit>
 
+export interface StageOptions {
+  readonly sign?: SignTry
+  /** A POST that may be sent again where it is not known whether the server acted on it. Default false. */
+  readonly repeatable?: boolean
+}
+
 /** The network as one configured server may use it. */
 export interface ServerNetwork {
   /**
    * The `fetch` of a stage. `mcp` is one plain exchange; every other stage judges URLs and redirect hops, limits time
    * and tries again, each try signed by `sign`. All tell of every exchange. Throws `network_failed`, `url_refused`.
    */
-  readonly fetch: (stage: Stage, sign?: SignTry) => Fetch
+  readonly fetch: (stage: Stage, options?: StageOptions) => Fetch
   /** Throws `url_refused` when a URL that a server chose may not be used for `purpose`. */
   readonly judgeUrl: (url: string, purpose: string) => URL
 }

@@ -28,5 +28,6 @@ export type {
   JsonObject,
   JsonValue,
   Lease,
+  Reservation,
   StoredRecord,
 } from './ports.ts'

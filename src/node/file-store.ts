@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { assertKey, assertRecord, keyOfRecord, plainRecord } from '../credential-key.ts'
 import { StoreConflictError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
-import type { Clock, CredentialStore, StoredRecord } from '../ports.ts'
+import type { Clock, CredentialKey, CredentialStore, JsonObject, StoredRecord } from '../ports.ts'
 import { systemClock } from './clock.ts'
 import { listDocuments } from './file-store-listing.ts'
 import { createGenerationLocks } from './generation-lock.ts'
@@ -21,6 +21,10 @@ import { type DocumentFile, openDocument } from './store-document-file.ts'
 import { createStoreFolder } from './store-folder.ts'
 import { asStoreFailure } from './store-folder-error.ts'
 import { type DocumentLocation, documentLocation, recordLock, tokensFolder } from './store-folder-layout.ts'
+import type { Room } from './store-room.ts'
+
+/** How much longer a record may have become when it is written into room that was taken: new tokens, new claims. */
+const GROWTH = 65_536
 
 export interface FileStoreOptions {
   /** The folder of {@link storeHome}; credentials are in `tokens` below it. */
@@ -55,6 +59,23 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     isIgnored = true
   }
 
+  const write = async (
+    key: CredentialKey,
+    record: JsonObject,
+    { ifRevision }: { ifRevision?: string | null } = {},
+    room?: Room,
+  ): Promise<StoredRecord> => {
+    assertRecord(key, record)
+    const written = { record: plainRecord(record), revision: randomBytes(8).toString('hex') }
+    const location = documentLocation(home, key)
+    await prepare()
+    await open(location).update((document = emptyDocument(key)) => {
+      assertRevision(findRecord(document, key), ifRevision, location.path)
+      return withRecord(document, key, written)
+    }, room)
+    return { key, ...written }
+  }
+
   const skip = (path: string, reason: unknown): void => {
     const because = reason instanceof Error ? reason.message : String(reason)
     emit({
@@ -74,16 +95,16 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       return found && { key, ...found }
     },
 
-    async write(key, record, { ifRevision } = {}) {
-      assertRecord(key, record)
-      const written = { record: plainRecord(record), revision: randomBytes(8).toString('hex') }
-      const location = documentLocation(home, key)
+    write,
+
+    async reserve(key) {
       await prepare()
-      await open(location).update((document = emptyDocument(key)) => {
-        assertRevision(findRecord(document, key), ifRevision, location.path)
-        return withRecord(document, key, written)
-      })
-      return { key, ...written }
+      const name = `${basename(recordLock(home, key))}.room`
+      const room = await open(documentLocation(home, key)).takeRoom(name, GROWTH)
+      return {
+        write: (record, options) => write(key, record, options, room),
+        release: () => room.release(),
+      }
     },
 
     async delete(key, { ifRevision } = {}) {
@@ -125,8 +146,11 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
 
     async prepare(place) {
       await prepare()
-      // Takes the lock and looks at what is there, as a write does, and changes nothing.
-      await open(documentLocation(home, place)).update((_document) => undefined)
+      // Takes the lock and looks at what is there, as a write does, and changes nothing; then tries for the room.
+      const document = open(documentLocation(home, place))
+      await document.update((_document) => undefined)
+      const room = await document.takeRoom(`${randomBytes(8).toString('hex')}.tmp`, GROWTH)
+      await room.release()
     },
 
     locate: (key) => documentLocation(home, key).path,
