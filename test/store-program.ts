@@ -38,8 +38,14 @@ export interface StoreChild {
   readonly ended: Promise<number | NodeJS.Signals>
 }
 
-export function startStoreChild(program: string, args: readonly string[]): StoreChild {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+/** @param prefix a program that runs it, with its arguments */
+export function startStoreChild(
+  program: string,
+  args: readonly string[],
+  prefix: readonly string[] = [],
+): StoreChild {
+  const [command = '', ...rest] = [...prefix, process.execPath, program, ...args]
+  const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const next = async (): Promise<unknown> => {
