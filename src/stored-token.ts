@@ -28,7 +28,8 @@ export function storedToken(
 ): string | undefined {
   try {
     const asked = understood(argv)
-    if (!asked || surroundings.env.LATCHKEY_DEBUG || mayBeConfigured(asked.url, surroundings))
+    const { LATCHKEY_DEBUG, LATCHKEY_STORE = 'file' } = surroundings.env
+    if (!asked || LATCHKEY_DEBUG || LATCHKEY_STORE !== 'file' || mayBeConfigured(asked.url, surroundings))
       return undefined
     return readToken(asked, surroundings)
   } catch {
