@@ -147,6 +147,7 @@ export function createRedisStore(options: RedisStoreOptions): CredentialStore {
         const present = rows.filter((row) => row !== undefined)
         const opened = await Promise.all(present.map((row) => openRow(cipher, filter.kind, row, location)))
         for (const one of opened) if (passes(filter, one)) stored.push(one)
+        if (members.length < PAGE) return stored
         from = `(${members.at(-1)}`
       }
     },
