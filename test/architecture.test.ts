@@ -43,7 +43,7 @@ const ROOT_MAY_IMPORT: Record<string, readonly string[]> = {
   'node-platform.ts': ['event-lines.ts', 'keychain-store.ts', 'node', 'options.ts'],
   'node.ts': ['config', 'latchkey.ts', 'mcp', 'node', 'node-platform.ts', 'options.ts', 'public.ts'],
   'command.ts': ['cli', 'node', 'node-platform.ts'],
-  'stored-token.ts': ['credentials', 'node'],
+  'stored-token.ts': ['credentials', 'node', 'record-seal.ts'],
   'bin.ts': ['cli', 'command.ts', 'stored-token.ts'],
 }
 

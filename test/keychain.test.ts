@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process'
-import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createMemoryStore } from '../src/credentials/memory-store.ts'
 import type { LatchkeyEvent } from '../src/events.ts'
@@ -11,6 +10,7 @@ import { createFileStore } from '../src/node/file-store.ts'
 import type { CredentialKey } from '../src/ports.ts'
 import type { OpenEntry } from '../src/stores/keychain-entry.ts'
 import { storeContract } from '../src/stores/store-contract.ts'
+import { hasSecretService, type Session, startSession } from './fixtures/secret-service.ts'
 import { requires } from './requires.ts'
 import { buildFleetChild, type StoreChild, startStoreChild, temporaryFolder } from './store-program.ts'
 
@@ -293,46 +293,8 @@ describe('without a keychain', () => {
   })
 })
 
-function hasSecretService(): boolean {
-  return ['dbus-run-session', 'gnome-keyring-daemon', 'secret-tool'].every((command) =>
-    (process.env.PATH ?? '').split(delimiter).some((path) => {
-      try {
-        accessSync(join(path, command), constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    }),
-  )
-}
-
-/** A session of its own: a bus, and a Secret Service with an unlocked keyring in a home of its own. */
-async function startSession() {
-  const home = join(folder.path, `session-${homes++}`)
-  await mkdir(home, { mode: 0o700, recursive: true })
-  const env = { PATH: process.env.PATH, HOME: home, XDG_DATA_HOME: home, XDG_RUNTIME_DIR: home }
-  const script =
-    'printf pw | gnome-keyring-daemon --unlock --components=secrets >/dev/null && echo "$DBUS_SESSION_BUS_ADDRESS" && exec cat'
-  const session = spawn('dbus-run-session', ['--', 'sh', '-c', script], {
-    env,
-    stdio: ['pipe', 'pipe', 'ignore'],
-  })
-  const ended = new Promise((resolve) => session.once('exit', resolve))
-  const [address] = await createInterface({ input: session.stdout })
-    [Symbol.asyncIterator]()
-    .next()
-    .then(({ value }) => [String(value)])
-  return {
-    env: { ...env, DBUS_SESSION_BUS_ADDRESS: address },
-    async close(): Promise<void> {
-      session.stdin.end()
-      await ended
-    },
-  }
-}
-
 requires('secret-service', hasSecretService())('with a real Secret Service', () => {
-  let session: Awaited<ReturnType<typeof startSession>>
+  let session: Session
   beforeAll(async () => {
     session = await startSession()
   })

@@ -1,9 +1,10 @@
 import { canonicalKey } from '../credential-key.ts'
+import { StoreFailedError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
 import type { CredentialKey, JsonObject } from '../ports.ts'
 import { decodeSealed, encodeSealed, type RecordSeal, sealedWith } from '../record-seal.ts'
 import { digest } from './digest.ts'
-import { keyMissing, type RecordCipher } from './record-cipher.ts'
+import type { RecordCipher } from './record-cipher.ts'
 
 export interface KeychainSealParts {
   readonly cipher: () => Promise<RecordCipher>
@@ -49,12 +50,21 @@ export function createKeychainSeal({ cipher, mode, emit }: KeychainSealParts): R
     async open(key, record) {
       const sealed = decodeSealed(record.sealed)
       const location = `the files of ${key.serverDomain}`
-      if (!sealed) throw keyMissing(sealedWith(record) ?? '', location)
+      if (!sealed) throw anotherKey(sealedWith(record) ?? '', location)
       // Whatever is wrong with the keychain is what has to be said here, also in `auto`.
       const found = await cipher()
+      if (!found.keyIds.includes(sealed.keyId)) throw anotherKey(sealed.keyId, location)
       return JSON.parse(await found.open(await nameOf(key), sealed, location)) as JsonObject
     },
   }
+}
+
+function anotherKey(keyId: string, location: string): StoreFailedError {
+  return new StoreFailedError({
+    location,
+    message: `${location} hold a login that is sealed with the key ${JSON.stringify(keyId)}, and the keychain has another one. It was left as it is.`,
+    remedy: 'If that key is lost, move the file away and sign in again.',
+  })
 }
 
 /** What is sealed belongs to one key, as in the databases. */
