@@ -23,6 +23,7 @@ export function recordCases(test: StoreUnderTest): ContractCase[] {
     ),
     contractCase('hostile names are plain names in an account', test, hostileNames),
     contractCase('a big record is a record', test, bigRecord),
+    contractCase('preparing for a write changes nothing', test, preparation),
     contractCase('a key without its whole identity is a TypeError', test, halfIdentity),
     contractCase('a record that its key would not find again is a TypeError', test, strangeRecord),
   ]
@@ -120,6 +121,16 @@ const bigRecord: CaseBody = async (store) => {
   const record = recordOf(key, 'ü'.repeat(100_000))
   await store.write(key, record)
   expectEqual((await store.read(key))?.record, record, 'a record of 200 KB')
+}
+
+const preparation: CaseBody = async (store) => {
+  const key = tokens()
+  await store.prepare?.(key)
+  expectEqual(await store.read(key), undefined, 'a read after it')
+  const written = await store.write(key, recordOf(key))
+  await store.prepare?.(key)
+  expectEqual(await store.read(key), written, 'the record after it')
+  expectEqual(await store.list({ kind: 'tokens' }), [written], 'what is listed after it')
 }
 
 const halfIdentity: CaseBody = async (store) => {

@@ -135,6 +135,13 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
       return locks.acquire(await rowId(key), { signal })
     },
 
+    async prepare() {
+      // Writes no row, but needs the table and all rights to it.
+      const { records } = names
+      const nothing = `INSERT INTO ${records} SELECT * FROM ${records} WHERE false ON CONFLICT (id) DO UPDATE SET revision = 'x'`
+      await query('written', nothing)
+    },
+
     locate: () => location,
   }
 }

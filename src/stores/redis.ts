@@ -157,6 +157,11 @@ export function createRedisStore(options: RedisStoreOptions): CredentialStore {
       return locks.acquire(await rowId(key), { signal })
     },
 
+    async prepare() {
+      // Writes, and nothing that stays: a replica, a full server or a missing right says so now.
+      await send('written', 'SET', `${prefix}prepare`, '', 'PX', '1')
+    },
+
     locate: () => location,
   }
 }
