@@ -6,6 +6,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createKeychainFileStore } from '../src/keychain-store.ts'
 import type { CredentialKey, CredentialStore, Lease } from '../src/ports.ts'
+import { openKeychainEntry } from '../src/stores/keychain-entry.ts'
 import { createPostgresStore } from '../src/stores/postgres.ts'
 import { createRedisStore } from '../src/stores/redis.ts'
 import { storeContract } from '../src/stores/store-contract.ts'
@@ -59,6 +60,11 @@ async function contract(): Promise<void> {
   }
 }
 
+/** Opens an entry of the keychain, and asks nothing of it. */
+async function entry(): Promise<void> {
+  say(await openKeychainEntry('latchkey test', 'entry').then(() => 'opened', String))
+}
+
 /** Does what the lines on stdin say and answers each; what fails answers with its code. */
 async function talk(store: CredentialStore): Promise<void> {
   let lease: Lease | undefined
@@ -89,6 +95,7 @@ async function talk(store: CredentialStore): Promise<void> {
 }
 
 if (role === 'contract') await contract()
+else if (role === 'entry') await entry()
 else if (role === 'rounds') await rounds(await openStore(), rest[0]!, Number(rest[1]))
 else if (role === 'talk') await talk(await openStore())
 else throw new Error(`unknown role ${role}`)

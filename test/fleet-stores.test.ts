@@ -54,6 +54,18 @@ function sealedTests(newMedium: () => Promise<Medium>): void {
     }
   })
 
+  test('what was deleted and released leaves nothing behind', async () => {
+    const medium = await newMedium()
+    const store = medium.open(FIRST)
+    const key = tokens('jane')
+    const before = await medium.dump()
+    await store.write(key, recordOf(key))
+    await (await store.lock(key)).release()
+    expect(await medium.dump()).not.toBe(before)
+    await store.delete(key)
+    expect(await medium.dump()).toBe(before)
+  })
+
   test('rotation: both keys open, the current one seals, and the old one can go when nothing needs it', async () => {
     const medium = await newMedium()
     const key = tokens()

@@ -84,21 +84,25 @@ describe('the key', () => {
   test('is the same for all stores that start at once', async () => {
     const home = newHome()
     const { openEntry } = scriptedKeychain()
-    const slow: OpenEntry = async (service, name) => {
-      const entry = await openEntry(service, name)
-      const after = async <T>(work: () => Promise<T>): Promise<T> => {
-        await new Promise((resolve) => setTimeout(resolve, 10))
-        return work()
+    /** All look at the same time, and each writes at a time of its own: without a lock each would go on with its own key. */
+    const slow =
+      (delay: number): OpenEntry =>
+      async (service, name) => {
+        const entry = await openEntry(service, name)
+        const pause = (time: number) => new Promise((resolve) => setTimeout(resolve, time))
+        return {
+          read: async () => {
+            const text = await entry.read()
+            await pause(10)
+            return text
+          },
+          write: (text) => pause(delay).then(() => entry.write(text)),
+          delete: entry.delete,
+        }
       }
-      return {
-        read: () => after(entry.read),
-        write: (text) => after(() => entry.write(text)),
-        delete: () => after(entry.delete),
-      }
-    }
     const accounts = Array.from({ length: 6 }, (_, number) => ({ ...key, account: `account ${number}` }))
-    await Promise.all(accounts.map((one) => open(home, slow).store.write(one, record)))
-    const { store } = open(home, slow)
+    await Promise.all(accounts.map((one, number) => open(home, slow(number * 30)).store.write(one, record)))
+    const { store } = open(home, openEntry)
     for (const one of accounts) expect((await store.read(one))?.record).toEqual(record)
   })
 
@@ -267,10 +271,10 @@ describe('without a keychain', () => {
   })
 
   /** A process whose session has no D-Bus at all: the package itself has to find out. */
-  const lonely = (kind: string): StoreChild => {
+  const lonely = (kind: string, role = 'talk'): StoreChild => {
     const home = newHome()
     const env = { PATH: process.env.PATH, HOME: home, DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/none` }
-    const started = startStoreChild(child.program, ['talk', kind, home, 'unused', 'child'], env)
+    const started = startStoreChild(child.program, [role, kind, home, 'unused', 'child'], env)
     onTestFinished(() => void started.process.kill('SIGKILL'))
     return started
   }
@@ -283,6 +287,11 @@ describe('without a keychain', () => {
     }
     expect(answer).toMatchObject({ code: 'store_failed', message: expect.stringContaining('keychain') })
     console.log(`no Secret Service: store_failed after ${answer.duration} ms`)
+  })
+
+  // The package would take the kernel's keyring instead, which forgets everything with a restart.
+  test('nothing is taken in place of a Secret Service', async () => {
+    expect(await lonely('keychain', 'entry').next()).not.toBe('opened')
   })
 
   test('a real process with the store auto warns and goes on', async () => {
