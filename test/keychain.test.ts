@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createMemoryStore } from '../src/credentials/memory-store.ts'
@@ -271,9 +273,9 @@ describe('without a keychain', () => {
   })
 
   /** A process whose session has no D-Bus at all: the package itself has to find out. */
-  const lonely = (kind: string, role = 'talk'): StoreChild => {
+  const lonely = (kind: string, role = 'talk', bus = '/nowhere'): StoreChild => {
     const home = newHome()
-    const env = { PATH: process.env.PATH, HOME: home, DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/none` }
+    const env = { PATH: process.env.PATH, HOME: home, DBUS_SESSION_BUS_ADDRESS: `unix:path=${bus}` }
     const started = startStoreChild(child.program, [role, kind, home, 'unused', 'child'], env)
     onTestFinished(() => void started.process.kill('SIGKILL'))
     return started
@@ -291,7 +293,24 @@ describe('without a keychain', () => {
 
   // The package would take the kernel's keyring instead, which forgets everything with a restart.
   test('nothing is taken in place of a Secret Service', async () => {
-    expect(await lonely('keychain', 'entry').next()).not.toBe('opened')
+    expect(await lonely('keychain', 'entry').next()).toContain('secret-service')
+  })
+
+  test('a bus that takes the call and never answers is not waited for', async () => {
+    const bus = join(folder.path, 'bus')
+    const sockets = new Set<Socket>()
+    const server = createServer((socket) => void sockets.add(socket.on('error', () => {})))
+    server.listen(bus)
+    await once(server, 'listening')
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    expect(await lonely('keychain', 'talk', bus).ask('write')).toMatchObject({
+      code: 'store_failed',
+      message: expect.stringContaining('did not answer within 3 s'),
+    })
+    expect(sockets.size).toBe(1)
   })
 
   test('a real process with the store auto warns and goes on', async () => {
