@@ -5,7 +5,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createKeychainFileStore } from '../src/keychain-store.ts'
-import { openKeychainEntry } from '../src/node/keyring-child.ts'
+import { openSystemKeychain } from '../src/node/keyring-child.ts'
 import type { CredentialKey, CredentialStore, Lease } from '../src/ports.ts'
 import { createPostgresStore } from '../src/stores/postgres.ts'
 import { createRedisStore } from '../src/stores/redis.ts'
@@ -64,8 +64,8 @@ async function contract(): Promise<void> {
 async function entry(): Promise<void> {
   // Waiting for a keychain keeps no process alive.
   setTimeout(() => {}, 10_000)
-  const { read } = await openKeychainEntry('latchkey test', 'entry')
-  say(await read().then(() => 'read', String))
+  const keychain = openSystemKeychain('latchkey test')
+  say(await keychain.read('entry').then(() => 'read', String))
 }
 
 /** Does what the lines on stdin say and answers each; what fails answers with its code. */
