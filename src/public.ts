@@ -26,7 +26,7 @@ export type {
 export type { AllSessions } from './mcp/client.ts'
 export type { RunOptions, Session } from './mcp/session.ts'
 export type { SessionOptions } from './mcp/session-options.ts'
-export type { LatchkeyOptions } from './options.ts'
+export type { LatchkeyOptions, StoreName } from './options.ts'
 export type {
   CredentialKey,
   CredentialStore,

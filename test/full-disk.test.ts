@@ -29,22 +29,10 @@ requires('mount-namespace', hasNamespaces)('a disk that cannot be written', () =
     server = await startProtectedServer(authorizationServer)
     const home = await mkdtemp(join(folder.path, 'home-'))
     const onSmallDisk = 'mount -t tmpfs -o size=1m,mode=700 none "$1" && shift && exec "$@"'
-    child = startStoreChild(
-      program.file,
-      [home, server.url],
-      [
-        'env',
-        `LATCHKEY_HOME=${home}`,
-        `BROWSER=${consentBrowser}`,
-        'unshare',
-        '-rm',
-        'sh',
-        '-c',
-        onSmallDisk,
-        'sh',
-        home,
-      ],
-    )
+    child = startStoreChild(program.file, [home, server.url], {
+      env: { ...process.env, LATCHKEY_HOME: home, BROWSER: consentBrowser },
+      prefix: ['unshare', '-rm', 'sh', '-c', onSmallDisk, 'sh', home],
+    })
     expect(await child.ask('login')).toMatchObject({ opened: 1 })
     await child.ask('expire')
     authorizationServer.requests.clear()
