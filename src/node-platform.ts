@@ -8,6 +8,7 @@ import { createLoopbackReceiver } from './node/loopback-receiver.ts'
 import { loadMcpSdk } from './node/mcp-sdk.ts'
 import { type PathEnvironment, storeHome } from './node/paths.ts'
 import { createSecretReader } from './node/secret-reader.ts'
+import { createSignInBoard } from './node/sign-in-board.ts'
 import type { FullPlatform } from './options.ts'
 
 /** The machine that this process runs on. */
@@ -25,6 +26,7 @@ export const nodePlatform: FullPlatform = {
   fetch: (input, init) => globalThis.fetch(input, init),
   clock: systemClock,
   createStore: (emit) => createFileStore({ home: storeHome(environment), emit, clock: systemClock }),
+  createSignInBoard: (emit) => createSignInBoard({ home: storeHome(environment), emit, clock: systemClock }),
   redirectReceiver: createLoopbackReceiver({ clock: systemClock }),
   userAgent: createBrowser({ env: process.env, platform: process.platform }),
   secretReader: createSecretReader(environment),

@@ -36,14 +36,20 @@ export interface SessionProgram {
 
 const consentBrowser = new URL('./fixtures/consent-browser.mjs', import.meta.url).pathname
 
-/** Bundles `session-child.ts`; packages are found where the checkout has them. */
-export async function buildSessionProgram(): Promise<SessionProgram> {
+/** Bundled into one file that plain Node runs. */
+export interface BundledProgram {
+  readonly path: string
+  remove(): Promise<void>
+}
+
+/** Bundles a file of this folder; packages are found where the checkout has them. */
+export async function bundleProgram(file: string): Promise<BundledProgram> {
   const cache = join(import.meta.dirname, '../node_modules/.cache')
   await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'session-program-'))
-  const outfile = join(folder, 'session-child.mjs')
+  const folder = await mkdtemp(join(cache, 'program-'))
+  const outfile = join(folder, file.replace(/\.ts$/, '.mjs'))
   await build({
-    entryPoints: [join(import.meta.dirname, 'session-child.ts')],
+    entryPoints: [join(import.meta.dirname, file)],
     bundle: true,
     packages: 'external',
     platform: 'node',
@@ -52,10 +58,12 @@ export async function buildSessionProgram(): Promise<SessionProgram> {
     outfile,
     logLevel: 'silent',
   })
-  return {
-    run: (home, work) => run(outfile, home, work),
-    remove: () => rm(folder, { recursive: true, force: true }),
-  }
+  return { path: outfile, remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+export async function buildSessionProgram(): Promise<SessionProgram> {
+  const program = await bundleProgram('session-child.ts')
+  return { run: (home, work) => run(program.path, home, work), remove: program.remove }
 }
 
 async function run(program: string, home: string, work: SessionWork): Promise<FinishedSession> {

@@ -57,6 +57,11 @@ export class Keeper {
     return this.#parts.store.locate(this.#key)
   }
 
+  /** What was read last: what requests went by. */
+  get held(): TokenSet | undefined {
+    return this.#held?.tokens
+  }
+
   /** The stored login, expired or not; reads the store, asks no network. */
   async read(): Promise<TokenSet | undefined> {
     const stored = await this.#load()

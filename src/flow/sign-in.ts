@@ -59,7 +59,12 @@ export async function signIn(
     request.settings,
     request.registrations.map(({ redirect_uri }) => redirect_uri),
   )
-  const listener = await parts.receiver.listen(address)
+  const { server, signal, emit } = context
+  const listener = await parts.receiver.listen(address, {
+    limit: parts.timeout,
+    onWait: () => emit({ type: 'sign_in_queued', server, ahead: 1, elsewhere: 'other_login' }),
+    ...(signal && { signal }),
+  })
   try {
     context.emit({
       type: 'redirect_listening',
