@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -225,6 +225,15 @@ describe('three processes that want the same login', () => {
     await visit(await onlyTab(others))
     for (const { results } of await Promise.all(logins)) expect(results).toEqual(['signed_in'])
   })
+})
+
+test('where processes have no place to meet, each signs in by itself', async () => {
+  await writeFile(join(home, 'tokens'), 'of another program')
+  const { server } = await startServer()
+  const one = start({ url: server.url }, { options: { store: 'memory' } })
+  const login = one.ask('login')
+  await visit(await onlyTab([one]))
+  expect((await login).results).toEqual(['signed_in'])
 })
 
 describe('two processes that sign in to two servers', () => {

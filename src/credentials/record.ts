@@ -52,6 +52,8 @@ const REGISTRATION: Members<ClientRegistration> = {
   registration_access_token: optionalText,
   scope: optionalText,
   dpop_bound_access_tokens: { type: 'boolean', required: false },
+  refused_document: optionalText,
+  doubted_at: optionalSeconds,
   created_at: seconds,
 }
 

@@ -240,6 +240,7 @@ export class ServerLogin {
         openUrl: (startUrl) => this.#open(startUrl),
         timeout: this.#runtime.callbackTimeout,
         save: (brought) => this.keeper.save(brought),
+        doubt: (registration) => this.keeper.doubt(registration),
       },
       { ...this.#context, signal },
     )

@@ -13,11 +13,11 @@ import {
   authorizationCode,
 } from './authorization-code.ts'
 import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
-import type { Proven } from './client-proof.ts'
+import { mayNotKnowClient, type Proven, refusesClient } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
 import { missingDpop, newDpopKey } from './dpop.ts'
-import { obtainClient } from './obtain-client.ts'
+import { type ObtainedClient, obtainClient, replaceClient } from './obtain-client.ts'
 import { probe } from './probe.ts'
 import { redirectAddress } from './redirect-address.ts'
 import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
@@ -40,12 +40,16 @@ export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 't
   readonly receiver: RedirectReceiver
   /** Stores the outcome: the browser says "done" only afterwards. */
   readonly save: (result: SignInResult) => Promise<void>
+  /** Remembers that the server may have forgotten this stored client. */
+  readonly doubt: (registration: ClientRegistration) => Promise<void>
 }
 
 /** What a sign-in brought: all of it is to be stored. */
 export interface SignInResult {
   readonly tokens: TokenSet
   readonly registration: ClientRegistration | undefined
+  /** The client was registered in this sign-in: it takes the place of another one. */
+  readonly isNewClient: boolean
 }
 
 /** Signs a person in: port, challenge, discovery, client, browser, tokens. In this order, so that each can fail early. */
@@ -95,19 +99,42 @@ async function signInAt(
   const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
   const dpopKey = await newDpopKey(settings, discovery.metadata)
   const scope = scopeOf(request, discovery, challenge)
-  const client = await obtainClient(
-    {
-      serverUrl,
-      settings,
-      discovery,
-      challenge,
-      redirectUri: listener.redirectUri,
-      scope,
-      registrations: request.registrations,
-    },
-    context,
-  )
-  return authorize({ discovery, client, scope, dpopKey }, request, { ...parts, listener }, context)
+  const wanted = {
+    serverUrl,
+    settings,
+    discovery,
+    challenge,
+    redirectUri: listener.redirectUri,
+    scope,
+    registrations: request.registrations,
+  }
+  const doubt = ({ isStored, registration }: ObtainedClient) => doubted(isStored && registration, parts)
+  const authorizeAs = (client: ObtainedClient) =>
+    authorize(
+      { discovery, client, scope, dpopKey },
+      request,
+      { ...parts, listener, unanswered: doubt },
+      context,
+    )
+  const client = await obtainClient(wanted, context)
+  try {
+    return await authorizeAs(client)
+  } catch (error) {
+    const isRefused = refusesClient(error)
+    if (isRefused || mayNotKnowClient(error)) await doubt(client)
+    // Once: a client that was registered a moment ago and is refused as well will not be helped by the next one.
+    const replacement = isRefused ? await replaceClient(client, wanted, context) : undefined
+    if (!replacement) throw error
+    return authorizeAs(replacement)
+  }
+}
+
+/** What went wrong counts more than that this could not be noted. */
+async function doubted(
+  registration: ClientRegistration | undefined | false,
+  { doubt }: Pick<SignInParts, 'doubt'>,
+): Promise<void> {
+  if (registration) await doubt(registration).catch(() => {})
 }
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
@@ -131,7 +158,8 @@ async function authorize(
         // Whoever came this far by a page of somebody else's has said yes to it.
         ...(foreign !== undefined && { confirmed_authorization_host: foreign }),
       }
-      const result = { tokens, registration: proven.registration }
+      const { registration, isStored = false } = proven
+      const result = { tokens, registration, isNewClient: registration !== undefined && !isStored }
       await parts.save(result)
       return result
     }

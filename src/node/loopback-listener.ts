@@ -69,9 +69,9 @@ export class LoopbackPort {
 
   #answer(message: IncomingMessage, response: ServerResponse): void {
     const request = readRequest(message, this.#port)
-    if ('status' in request) return sendRefusal(response, request)
-    const answer = answerToQuestion(request.path, message)
-    if (answer) sendNothing(response, answer)
+    const answer = 'status' in request ? undefined : answerToQuestion(request.path, message)
+    if ('status' in request) sendRefusal(response, request)
+    else if (answer) sendNothing(response, answer)
     else if (this.#isCallbackPath(request.path)) this.#receive(request, response)
     else this.#show(request, response)
   }
