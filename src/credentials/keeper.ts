@@ -14,7 +14,12 @@ import type { CredentialStore, Lease, Reservation } from '../ports.ts'
 import { type Identity, registrationKey, tokensKey } from './identity.ts'
 import { misfit } from './misfit.ts'
 import { decodeTokenSet, encodeRecord } from './record.ts'
-import { forgetRegistration, storedRegistrations } from './registrations.ts'
+import {
+  doubtRegistration,
+  forgetRegistration,
+  forgetReplaced,
+  storedRegistrations,
+} from './registrations.ts'
 import { isExpired, needsRenewal } from './token-lifetime.ts'
 
 /** After an early renewal or a second write that failed, this long until the next try, in milliseconds. */
@@ -55,6 +60,11 @@ export class Keeper {
 
   get location(): string {
     return this.#parts.store.locate(this.#key)
+  }
+
+  /** What was read last: what requests went by. */
+  get held(): TokenSet | undefined {
+    return this.#held?.tokens
   }
 
   /** The stored login, expired or not; reads the store, asks no network. */
@@ -126,15 +136,24 @@ export class Keeper {
   }
 
   /** Stores what a sign-in brought: the registration first, since the tokens are worth nothing without it. */
-  async save({ tokens, registration }: SignInResult): Promise<void> {
+  async save({ tokens, registration, isNewClient }: SignInResult): Promise<void> {
     const { store, identity } = this.#parts
     await this.#locked(async () => {
+      const previous = isNewClient ? await this.read() : undefined
       if (registration) {
         const key = registrationKey(identity, registration.issuer, registration.redirect_uri)
         await store.write(key, encodeRecord(key, registration))
       }
       await this.#write(tokens)
+      if (isNewClient && registration)
+        await forgetReplaced(store, identity, { registration, previous, now: this.#now() })
     })
+  }
+
+  /** The server of this stored registration may have forgotten it: the next sign-in registers anew. */
+  async doubt(registration: ClientRegistration): Promise<void> {
+    const { store, identity } = this.#parts
+    await this.#locked(() => doubtRegistration(store, identity, registration, this.#now()))
   }
 
   /** The dynamic registrations of this server and account, newest first. */
