@@ -178,7 +178,12 @@ requires('redis', await hasRedis())('redis', () => {
         const spy = createRedisStore({
           keys: FIRST,
           prefix,
-          client: { sendCommand: (args) => client.sendCommand((seen.push(args[1]!), args)) },
+          client: {
+            sendCommand: (args) => {
+              seen.push(args[1]!)
+              return client.sendCommand(args)
+            },
+          },
         })
         await spy.read(one)
         await spy.read(other)
@@ -309,7 +314,12 @@ requires('postgres', await hasPostgres())('postgres', () => {
         const spy = createPostgresStore({
           keys: FIRST,
           table,
-          pool: { query: (text, values) => pool.query((ids.push(values?.[0]), text), values) },
+          pool: {
+            query: (text, values) => {
+              ids.push(values?.[0])
+              return pool.query(text, values)
+            },
+          },
         })
         await spy.read(one)
         await spy.read(other)
