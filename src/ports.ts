@@ -52,7 +52,7 @@ export interface Reservation {
 
 /** A held lock. Nothing in it expires by the wall clock. */
 export interface Lease {
-  /** False once somebody else took over because this process stood still for too long. */
+  /** False once somebody else took over because this process stood still for too long. Rejects when it cannot be asked. */
   isHeld(): Promise<boolean>
   release(): Promise<void>
 }
