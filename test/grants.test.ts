@@ -152,6 +152,23 @@ describe('client credentials', () => {
     },
   )
 
+  test('a key that signs with nothing the server lists: said so, and no token request', async () => {
+    const all = await scene(await machineServer())
+    all.authorizationServer.rewriteAnswer = ({ pathname }, { body }) =>
+      pathname.startsWith('/.well-known/')
+        ? { body: { ...(body as object), token_endpoint_auth_signing_alg_values_supported: ['PS256'] } }
+        : undefined
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const private_key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    const auth: AuthConfig = { grant: 'client_credentials', client_id: 'machine', private_key }
+    expect(await failureOf(callTool(all, auth))).toMatchObject({
+      code: 'config_invalid',
+      key: 'auth.signing_algorithm',
+      message: expect.stringContaining('PS256'),
+    })
+    expect(tokenRequests(all)).toEqual([])
+  })
+
   test('many requests at once, from two clients of one store, ask for one token', async () => {
     const all = await scene(await machineServer())
     const other = await openWorkbench({ home: all.bench.home, options: { interactive: 'never' } })

@@ -16,6 +16,7 @@ import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
 import type { Proven } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
+import { discoverPinned } from './discover-pinned.ts'
 import { missingDpop, newDpopKey } from './dpop.ts'
 import { obtainClient } from './obtain-client.ts'
 import { probe } from './probe.ts'
@@ -79,15 +80,14 @@ async function signInAt(
   parts: SignInParts,
   context: FlowContext,
 ): Promise<SignInResult> {
-  const { serverUrl, settings, previous } = request
+  const { serverUrl, settings } = request
   // With configured metadata nothing the server says can change the way.
   const challenge =
     request.challenge ??
     (settings.oauth_provider ? undefined : await probe(serverUrl, request.headers, context))
   const missing = missingDpop(context.server, challenge, settings)
   if (missing) throw missing
-  const knownIssuers = previous ? [previous.issuer] : []
-  const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
+  const discovery = await discoverFor(request, challenge, context)
   const dpopKey = await newDpopKey(settings, discovery.metadata)
   const scope = scopeOf(request, discovery, challenge)
   const client = await obtainClient(
@@ -103,6 +103,19 @@ async function signInAt(
     context,
   )
   return authorize({ discovery, client, scope, dpopKey }, request, { ...parts, listener }, context)
+}
+
+/** A registered client follows the server to wherever it moves; a configured one belongs to one authorization server. */
+function discoverFor(
+  { serverUrl, settings, previous, force = false }: SignInRequest,
+  challenge: ChallengeSummary | undefined,
+  context: FlowContext,
+): Promise<Discovery> {
+  const where = { serverUrl, settings, challenge }
+  if (settings.client_id === undefined) {
+    return discover({ ...where, knownIssuers: previous ? [previous.issuer] : [] }, context)
+  }
+  return discoverPinned({ ...where, previous, acceptMove: force }, context)
 }
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */

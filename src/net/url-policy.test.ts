@@ -7,12 +7,20 @@ const REMOTE = 'https://mcp.example/mcp'
 const LOCAL = 'http://127.0.0.1:3000/mcp'
 
 describe('a remote server may name', () => {
-  test.each(['https://as.example/token', 'https://mcp.example/x', 'https://as.example:8443/'])(
-    '%s',
-    (url) => {
-      expect(createUrlPolicy(REMOTE).judge(url, 'token_endpoint').href).toBe(url)
-    },
-  )
+  test.each([
+    'https://as.example/token',
+    'https://mcp.example/x',
+    'https://as.example:8443/',
+    'https://172.15.0.1/',
+    'https://172.32.0.1/',
+    'https://192.169.0.1/',
+    'https://100.128.0.1/',
+    'https://11.0.0.1/',
+    'https://[2001:db8::1]/',
+    'https://fd12.example/',
+  ])('%s', (url) => {
+    expect(createUrlPolicy(REMOTE).judge(url, 'token_endpoint').href).toBe(url)
+  })
 
   test.each([
     ['plain http', 'http://as.example/token', /only https/],
@@ -28,6 +36,18 @@ describe('a remote server may name', () => {
     ['octal loopback', 'https://0177.0.0.1/', /this machine/],
     ['the unspecified address', 'https://0.0.0.0/', /this machine/],
     ['the unspecified IPv6 address', 'https://[::]/', /this machine/],
+    ['a private network (10/8)', 'https://10.1.2.3/', /private network/],
+    ['a private network (172.16/12)', 'https://172.31.255.255/', /private network/],
+    ['a private network (192.168/16)', 'https://192.168.0.1:8443/', /private network/],
+    ['a shared network (100.64/10)', 'https://100.127.0.1/', /private network/],
+    ['cloud metadata (169.254/16)', 'https://169.254.169.254/latest', /private network/],
+    ['a private address in decimal', 'https://167772161/', /private network/],
+    ['a private address in octal', 'https://0300.0250.1/', /private network/],
+    ['a private address with a final dot', 'https://10.1.2.3./', /private network/],
+    ['a private IPv6 network', 'https://[fd12:3456::1]/', /private network/],
+    ['an IPv6 neighbour', 'https://[fe80::1]/', /private network/],
+    ['a private address in IPv6', 'https://[::ffff:10.1.2.3]/', /private network/],
+    ['a private address behind NAT64', 'https://[64:ff9b::169.254.169.254]/', /private network/],
     ['a script', 'javascript:alert(1)', /only https/],
     ['a file', 'file:///etc/passwd', /only https/],
     ['data', 'data:text/html,x', /only https/],
@@ -57,6 +77,19 @@ describe('a server on this machine may name', () => {
       /only https/,
     )
   })
+})
+
+test('a server in a private network may name its neighbours, but not this machine', () => {
+  const { judge } = createUrlPolicy('https://192.168.7.1/mcp')
+  expect(judge('https://10.0.0.7/token', 'token_endpoint').host).toBe('10.0.0.7')
+  expect(() => judge('https://127.0.0.1/token', 'token_endpoint')).toThrow(/this machine/)
+  expect(() => judge('http://10.0.0.7/token', 'token_endpoint')).toThrow(/only https/)
+})
+
+test('what stands in the configuration may be anywhere', () => {
+  const { judge } = createUrlPolicy(REMOTE, ['https://10.0.0.7/authorize'])
+  expect(judge('https://10.0.0.7/token', 'token_endpoint').host).toBe('10.0.0.7')
+  expect(() => judge('https://10.0.0.8/token', 'token_endpoint')).toThrow(/private network/)
 })
 
 test('the origin the user configured is the choice of the user', () => {
