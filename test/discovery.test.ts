@@ -547,6 +547,14 @@ describe('server shapes that lead to an error', () => {
       },
     ],
     [
+      'OpenID metadata without a word of PKCE',
+      {
+        server: { metadataAt: ['openid'] },
+        answers: (s) => ({ [OIDC]: { body: { ...s.metadata(), code_challenge_methods_supported: null } } }),
+      },
+      { code: 'pkce_unsupported', requests: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
+    ],
+    [
       'a token endpoint over plain http',
       {
         answers: (s) => ({ [AS]: { body: { ...s.metadata(), token_endpoint: 'http://as.example/token' } } }),
