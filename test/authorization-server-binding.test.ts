@@ -68,7 +68,7 @@ async function callAfterMove({ bench, server, callback_port, move }: Scene, auth
 const sentTo = ({ requests }: ScriptedAuthorizationServer) =>
   JSON.stringify(requests.map(({ path, headers, body }) => [path, headers.authorization, body]))
 
-test('a registered client: the metadata is read again, a new client registered, and nothing of the first login goes to the second', async () => {
+test('[BIND-02] [BIND-03] [REF-01] a registered client: the metadata is read again, a new client registered, and nothing of the first login goes to the second', async () => {
   const all = await scene()
   await callAfterMove(all)
   const { first, second, server, bench } = all
@@ -86,7 +86,7 @@ test('a registered client: the metadata is read again, a new client registered, 
   expect(await bench.latchkey.status({ url: server.url })).toMatchObject({ issuer: second.issuer })
 })
 
-test('a client of a metadata document is the same client at the second, without registration', async () => {
+test('[BIND-06] a client of a metadata document is the same client at the second, without registration', async () => {
   const all = await scene()
   await callAfterMove(all, { client_metadata_url: DOCUMENT })
   for (const { requests } of [all.first, all.second]) {
@@ -98,7 +98,7 @@ test('a client of a metadata document is the same client at the second, without 
 describe('a pre-registered client', () => {
   const auth = { client_id: 'mine', client_secret: SECRET }
 
-  test('is not shown to the second: an error that names both, and no browser', async () => {
+  test('[BIND-04] is not shown to the second: an error that names both, and no browser', async () => {
     const all = await scene()
     expect(await failureOf(callAfterMove(all, auth))).toMatchObject({
       code: 'issuer_mismatch',
@@ -111,7 +111,7 @@ describe('a pre-registered client', () => {
     expect(sentTo(all.second)).not.toMatch(/mine|secret/)
   })
 
-  test('is shown to it once the person says that the server has moved', async () => {
+  test('[BIND-04] is shown to it once the person says that the server has moved', async () => {
     const all = await scene()
     const { bench, server, callback_port, second } = all
     const entry = { name: 'demo', url: server.url, auth: { ...auth, callback_port } }
@@ -121,7 +121,7 @@ describe('a pre-registered client', () => {
     expect(await bench.login(entry, { force: true })).toMatchObject({ issuer: second.issuer })
   })
 
-  test('goes to no other than the configured issuer, from the first sign-in on and whatever is forced', async () => {
+  test('[BIND-05] goes to no other than the configured issuer, from the first sign-in on and whatever is forced', async () => {
     const { bench, server, callback_port, first, second } = await scene()
     const entry = (issuer: string) => ({ url: server.url, auth: { ...auth, callback_port, issuer } })
     expect(await failureOf(bench.login(entry(second.issuer), { force: true }))).toMatchObject({

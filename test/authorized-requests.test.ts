@@ -30,7 +30,7 @@ describe.each<[string, McpServerOptions, string[]]>([
   ['a 2026-07-28 session', { era: '2026' }, ['POST']],
   ['an SSE session', { transport: 'sse' }, ['GET', 'POST']],
 ])('%s', (_title, options, methods) => {
-  test('sends the token with every request after the sign-in, in the header and in no URL', async () => {
+  test('[USE-01] [USE-02] sends the token with every request after the sign-in, in the header and in no URL', async () => {
     const { server, bench } = await scene(options)
     const demo = { name: 'demo', url: server.url }
     await bench.login(demo)
@@ -51,7 +51,7 @@ describe.each<[string, McpServerOptions, string[]]>([
   })
 })
 
-test('2026-07-28: each request names version, method and tool in headers, and says the same in `_meta`', async () => {
+test('[MCP-01] 2026-07-28: each request names version, method and tool in headers, and says the same in `_meta`', async () => {
   const { server, bench } = await scene({ era: '2026' })
   const session = await bench.client({ demo: { url: server.url } }).createSession('demo')
   await session.callTool('whoami')
@@ -98,28 +98,31 @@ describe('a server that speaks only', () => {
     ['2025-06-18', 'header', 'resource metadata'],
     ['2025-06-18', 'path', 'resource metadata'],
     ['2025-11-25', 'header', 'resource metadata'],
-  ] as const)('%s (resource metadata: %s): the sign-in is the same', async (version, at, source) => {
-    const server = await oldServer(version, at)
-    const bench = await openWorkbench()
-    opened.push(bench)
-    const session = await bench.client({ demo: { url: server.url } }).createSession('demo')
-    expect((await session.callTool('work')).content).toEqual([{ type: 'text', text: 'work done' }])
-    expect(session.protocolVersion).toBe(version)
-    expect(bench.told('server_metadata_found')).toMatchObject([{ source }])
-    const [authorization] = server.requests.to('/authorize')
-    expect(authorization?.query.get('code_challenge_method')).toBe('S256')
-    expect(authorization?.query.get('resource')).toBe(server.url)
-    const call = server.requests.to('/mcp').find((request) => messageOf(request).method === 'tools/call')
-    expect(call?.headers.authorization).toMatch(/^Bearer ./)
-    expect(call?.headers['mcp-protocol-version']).toBe(version)
-  })
+  ] as const)(
+    '[DISC-10] %s (resource metadata: %s): the sign-in is the same',
+    async (version, at, source) => {
+      const server = await oldServer(version, at)
+      const bench = await openWorkbench()
+      opened.push(bench)
+      const session = await bench.client({ demo: { url: server.url } }).createSession('demo')
+      expect((await session.callTool('work')).content).toEqual([{ type: 'text', text: 'work done' }])
+      expect(session.protocolVersion).toBe(version)
+      expect(bench.told('server_metadata_found')).toMatchObject([{ source }])
+      const [authorization] = server.requests.to('/authorize')
+      expect(authorization?.query.get('code_challenge_method')).toBe('S256')
+      expect(authorization?.query.get('resource')).toBe(server.url)
+      const call = server.requests.to('/mcp').find((request) => messageOf(request).method === 'tools/call')
+      expect(call?.headers.authorization).toMatch(/^Bearer ./)
+      expect(call?.headers['mcp-protocol-version']).toBe(version)
+    },
+  )
 })
 
 test.each([
   ['403 without a word of scope', 403, 'Bearer error="invalid_token"'],
   ['403 without a challenge', 403, undefined],
   ['400', 400, 'Bearer error="invalid_request"'],
-])('%s is no reason to renew or to sign in', async (_title, status, challenge) => {
+])('[USE-06] %s is no reason to renew or to sign in', async (_title, status, challenge) => {
   const { authorizationServer, server, bench } = await scene()
   const session = await bench.client({ demo: { url: server.url } }).createSession('demo')
   authorizationServer.requests.clear()
@@ -134,7 +137,7 @@ test.each([
   expect(bench.browser.opened).toHaveLength(1)
 })
 
-test('two servers of one authorization server get two tokens, and neither sees the one of the other', async () => {
+test('[USE-03] two servers of one authorization server get two tokens, and neither sees the one of the other', async () => {
   const authorizationServer = await startAuthorizationServer()
   const servers = [
     await startProtectedServer(authorizationServer),
@@ -153,7 +156,7 @@ test('two servers of one authorization server get two tokens, and neither sees t
   expect(new Set(seen.flatMap((tokens) => [...tokens])).size).toBe(4)
 })
 
-test('every request of a whole login goes through the `fetch` of the program, which may have an egress proxy or pinned addresses', async () => {
+test('[NET-06] every request of a whole login goes through the `fetch` of the program, which may have an egress proxy or pinned addresses', async () => {
   const asked: string[] = []
   const through: typeof fetch = (input, init) => {
     asked.push(new URL(input instanceof Request ? input.url : String(input)).pathname)
@@ -173,7 +176,7 @@ test('every request of a whole login goes through the `fetch` of the program, wh
   expect(asked).toEqual(expect.arrayContaining(['/mcp', '/reg', '/token', '/token/revocation']))
 })
 
-test('metadata that redirects to an address of its own choice is judged like the address itself', async () => {
+test('[NET-05] metadata that redirects to an address of its own choice is judged like the address itself', async () => {
   // The remote server is played by a caller's own fetch: a test cannot have a public address.
   const asked: string[] = []
   const remote: typeof fetch = async (input) => {

@@ -47,6 +47,8 @@ async function scene() {
 }
 
 const tokenRequests = ({ requests }: ScriptedAuthorizationServer) => requests.to('/token').map(parameters)
+const claimsOf = ({ client_assertion = '' }: Record<string, string>) =>
+  JSON.parse(Buffer.from(client_assertion.split('.')[1]!, 'base64url').toString()) as Record<string, unknown>
 const idpOf = ({ issuer }: ScriptedAuthorizationServer, id_token = ID_TOKEN) => ({
   issuer,
   client_id: 'at-idp',
@@ -73,7 +75,7 @@ describe('an extension is declared where the configuration uses it', () => {
   const META = 'io.modelcontextprotocol/clientCapabilities'
 
   test.each(EXTENSIONS)(
-    '%s: in `initialize` of 2025, in `_meta` of every request of 2026',
+    '[EXT-01] %s: in `initialize` of 2025, in `_meta` of every request of 2026',
     async (name, auth) => {
       const { bench, idp } = await scene()
       for (const era of ['2025', '2026'] as const) {
@@ -93,7 +95,7 @@ describe('an extension is declared where the configuration uses it', () => {
     },
   )
 
-  test('and no extension at all without one', async () => {
+  test('[EXT-02] and no extension at all without one', async () => {
     const { bench } = await scene()
     const server = await startMcpServer()
     opened.push(server)
@@ -106,7 +108,7 @@ describe('an extension is declared where the configuration uses it', () => {
 })
 
 describe('enterprise-managed authorization', () => {
-  test('neither the ID token nor the ID-JAG is in an event, an error or a URL', async () => {
+  test('[EMA-09] neither the ID token nor the ID-JAG is in an event, an error or a URL', async () => {
     const { authorizationServer, idp, server, bench } = await scene()
     const auth = { grant: 'id-jag', client_id: 'machine', client_secret: 's', idp: idpOf(idp) } as const
     const entry = { name: 'demo', url: server.url, auth }
@@ -123,7 +125,7 @@ describe('enterprise-managed authorization', () => {
     expect(tokenRequests(authorizationServer)).toHaveLength(2)
   })
 
-  test('a client that is not registered goes by its metadata document, with its key where it has one', async () => {
+  test('[CIMD-05] [EMA-06] a client that is not registered goes by its metadata document, with its key where it has one', async () => {
     const { authorizationServer, idp, server, bench } = await scene()
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const private_key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
@@ -133,12 +135,11 @@ describe('enterprise-managed authorization', () => {
     const [plain, signed] = tokenRequests(authorizationServer)
     expect(plain).toMatchObject({ grant_type: JWT_BEARER, assertion: ID_JAG, client_id: DOCUMENT })
     expect(plain).not.toHaveProperty('client_secret')
-    const claims = JSON.parse(Buffer.from(signed!.client_assertion!.split('.')[1]!, 'base64url').toString())
-    expect(claims).toMatchObject({ iss: DOCUMENT, sub: DOCUMENT, aud: authorizationServer.issuer })
+    expect(claimsOf(signed!)).toMatchObject({ iss: DOCUMENT, sub: DOCUMENT, aud: authorizationServer.issuer })
     expect(authorizationServer.requests.to('/register')).toEqual([])
   })
 
-  test('an identity provider over plain http is refused before anything is sent', async () => {
+  test('[EMA-08] an identity provider over plain http is refused before anything is sent', async () => {
     const { server, bench } = await scene()
     const idp = { issuer: 'http://idp.example', client_id: 'at-idp', id_token: ID_TOKEN }
     const auth = { grant: 'id-jag', client_id: 'machine', client_secret: 's', idp } as const
@@ -151,7 +152,7 @@ describe('enterprise-managed authorization', () => {
 })
 
 test.each(['invalid_grant', 'invalid_scope', 'unauthorized_client'])(
-  'workload identity: %s is said as it is, after one request of one grant',
+  '[WIF-03] workload identity: %s is said as it is, after one request of one grant',
   async (error) => {
     const { authorizationServer, server, bench } = await scene()
     authorizationServer.scripts.token = () => tokenError(error, 'not for this workload')
@@ -164,7 +165,7 @@ test.each(['invalid_grant', 'invalid_scope', 'unauthorized_client'])(
   },
 )
 
-test('client credentials: a signed assertion says who asks, whom and until when; nothing is registered', async () => {
+test('[CC-01] [CC-03] [CC-04] client credentials: a signed assertion says who asks, whom and until when; nothing is registered', async () => {
   const { authorizationServer, server, bench } = await scene()
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const private_key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
@@ -180,8 +181,7 @@ test('client credentials: a signed assertion says who asks, whom and until when;
     scope: 'mcp:read',
     resource: server.url,
   })
-  const claims = JSON.parse(Buffer.from(sent!.client_assertion!.split('.')[1]!, 'base64url').toString())
-  expect(claims).toMatchObject({
+  expect(claimsOf(sent!)).toMatchObject({
     iss: 'machine',
     sub: 'machine',
     aud: authorizationServer.issuer,
@@ -193,5 +193,19 @@ test('client credentials: a signed assertion says who asks, whom and until when;
   expect(authorizationServer.requests.lines()).toEqual([
     'GET /.well-known/oauth-authorization-server',
     'POST /token',
+  ])
+})
+
+test('[CC-05] client credentials: the audience of the assertion may be another one', async () => {
+  const { authorizationServer, server, bench } = await scene()
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const private_key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const assertion_audience = `${authorizationServer.origin}/token`
+  const auth = { grant: 'client_credentials', client_id: 'machine', private_key } as const
+  await bench.login({ url: server.url, auth })
+  await bench.login({ url: server.url, auth: { ...auth, assertion_audience } })
+  expect(tokenRequests(authorizationServer).map((sent) => claimsOf(sent).aud)).toEqual([
+    authorizationServer.issuer,
+    assertion_audience,
   ])
 })

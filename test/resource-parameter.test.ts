@@ -35,19 +35,19 @@ test.each<[string, Case]>([
     { metadata: ({ origin }) => origin, expected: ({ origin }) => origin },
   ],
   [
-    'a slash that the metadata has, unchanged',
+    '[RES-05] a slash that the metadata has, unchanged',
     { metadata: ({ url }) => `${url}/`, expected: ({ url }) => `${url}/` },
   ],
-  ['capitals that the metadata has, unchanged', { metadata: upper, expected: upper }],
-  ['without metadata the configured URL, with its path', { expected: ({ url }) => url }],
-  ['without metadata no slash behind an origin', { path: '/', expected: ({ origin }) => origin }],
+  ['[RES-05] capitals that the metadata has, unchanged', { metadata: upper, expected: upper }],
+  ['[RES-04] without metadata the configured URL, with its path', { expected: ({ url }) => url }],
+  ['[RES-04] without metadata no slash behind an origin', { path: '/', expected: ({ origin }) => origin }],
   ['without metadata a slash that is part of the path', { path: '/mcp/', expected: ({ url }) => url }],
   [
-    'without metadata neither capitals nor fragment nor query',
+    '[RES-04] without metadata neither capitals nor fragment nor query',
     { configured: (server) => `${upper(server)}?key=1#part`, expected: ({ url }) => url },
   ],
 ])(
-  '%s: the same in all three requests',
+  '[RES-01] [RES-02] [RES-03] %s: the same in all three requests',
   async (_title, { path = '/mcp', configured, metadata, expected }) => {
     const server = await startScriptedAuthorizationServer({ mcp: { path, resourceMetadata: 'none' } })
     const bench = await openWorkbench()

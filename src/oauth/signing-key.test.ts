@@ -40,7 +40,7 @@ test.each([
   ['RS256', ['PS256', 'ES256'], false],
   ['RS256', [], false],
   ['Ed25519', ['EdDSA'], true],
-])('%s at a server that lists %j: %j', (algorithm, supported, taken) => {
+])('[CC-07] %s at a server that lists %j: %j', (algorithm, supported, taken) => {
   const check = () => assertAlgorithmSupported({ key: {} as CryptoKey, algorithm }, supported)
   if (taken) expect(check).not.toThrow()
   else expect(check).toThrow(expect.objectContaining({ key: 'auth.signing_algorithm' }))
