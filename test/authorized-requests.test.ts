@@ -192,3 +192,25 @@ test('[NET-05] metadata that redirects to an address of its own choice is judged
   expect(failure).toMatchObject({ code: 'url_refused' })
   expect(asked.filter((url) => !url.startsWith('https://mcp.example/'))).toEqual([])
 })
+
+test('[NET-10] an authorization server of the configuration may be in a private network: no server named it', async () => {
+  const asked: string[] = []
+  const remote: typeof fetch = async (input) => {
+    asked.push(String(input instanceof Request ? input.url : input))
+    return new Response(null, { status: 403 })
+  }
+  const bench = await openWorkbench({ options: { fetch: remote } })
+  opened.push(bench)
+  const at = 'https://10.0.0.7'
+  const metadata = {
+    issuer: at,
+    authorization_endpoint: `${at}/authorize`,
+    token_endpoint: `${at}/token`,
+    registration_endpoint: `${at}/register`,
+  }
+  const auth = { oauth_provider: { metadata } }
+  expect(await failureOf(bench.login({ url: 'https://mcp.example/mcp', auth }))).toMatchObject({
+    code: 'registration_refused',
+  })
+  expect(asked).toEqual([`${at}/register`])
+})

@@ -251,7 +251,7 @@ test.each(['a token', 'invalid_grant', 'invalid_client'])(
 )
 
 const misfits: Record<string, [Partial<TokenSet>, KeeperParts['settings']]> = {
-  '[BIND-01] [USE-03] another issuer': [
+  'another issuer': [
     {},
     {
       oauth_provider: {
@@ -263,6 +263,7 @@ const misfits: Record<string, [Partial<TokenSet>, KeeperParts['settings']]> = {
       },
     },
   ],
+  '[BIND-01] [USE-03] an issuer other than the one configured': [{}, { issuer: 'https://other.example' }],
   '[USE-03] another resource': [{}, { resource: 'https://other.example' }],
   'a resource where none is wanted': [{}, { resource: 'off' }],
   'a configured client under the key of a dynamic one': [{ client_kind: 'pre-registered' }, {}],

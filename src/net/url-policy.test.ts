@@ -86,7 +86,7 @@ test('a server in a private network may name its neighbours, but not this machin
   expect(() => judge('http://10.0.0.7/token', 'token_endpoint')).toThrow(/only https/)
 })
 
-test('what stands in the configuration may be anywhere', () => {
+test('[NET-10] what stands in the configuration may be anywhere', () => {
   const { judge } = createUrlPolicy(REMOTE, ['https://10.0.0.7/authorize'])
   expect(judge('https://10.0.0.7/token', 'token_endpoint').host).toBe('10.0.0.7')
   expect(() => judge('https://10.0.0.8/token', 'token_endpoint')).toThrow(/private network/)
