@@ -169,7 +169,7 @@ describe('a pre-registered client', () => {
   })
 
   test('its port is taken: fails within 2 s, names port and setting, before any request to the authorization server', async () => {
-    const taker = createServer()
+    const taker = createServer((socket) => socket.resume())
     await new Promise<void>((resolve) => taker.listen(port, '127.0.0.1', resolve))
     try {
       const { code, stderr, duration } = await command.run(

@@ -300,7 +300,7 @@ test('a redirect URI that the server refuses without coming back is shown before
 
 test('a callback port in use names port, holder and setting, before any request', async () => {
   const port = await freePort()
-  const holder = createServer()
+  const holder = createServer((socket) => socket.resume())
   await new Promise<void>((resolve) => holder.listen(port, '127.0.0.1', resolve))
   opened.push({ close: () => new Promise((resolve) => holder.close(() => resolve())) })
   const { server, error } = await meet({ auth: { client_id: 'mine', callback_port: port } })

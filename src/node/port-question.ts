@@ -1,5 +1,6 @@
 import { get, type IncomingMessage } from 'node:http'
 import type { RedirectAddress } from '../ports.ts'
+import { systemClock } from './clock.ts'
 
 /** Where a process asks whether it is a sign-in that holds a port. */
 const PATH = '/.latchkey'
@@ -31,14 +32,18 @@ export async function isSigningIn(host: RedirectAddress['host'], port: number): 
 
 function ask(url: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const request = get(
-      url,
-      { agent: false, headers: { [HEADER]: '1' }, signal: AbortSignal.timeout(PATIENCE) },
-      (response) => {
-        response.resume()
-        resolve(response.headers[HEADER] === ANSWER)
-      },
-    )
-    request.on('error', () => resolve(false))
+    const request = get(url, { agent: false, headers: { [HEADER]: '1' } }, (response) => {
+      response.resume()
+      end(response.headers[HEADER] === ANSWER)
+    })
+    const stop = systemClock.setTimer(() => {
+      request.destroy()
+      end(false)
+    }, PATIENCE)
+    const end = (answer: boolean) => {
+      stop()
+      resolve(answer)
+    }
+    request.on('error', () => end(false))
   })
 }

@@ -83,7 +83,7 @@ test.each([
   const board = newBoard()
   await board.claim(IDENTITY).then((lease) => lease.release())
   await board.postEnd(IDENTITY, { at: 1000 })
-  const file = (await everyFile()).find((each) => each.endsWith('last.json'))!
+  const file = (await everyFile()).find((each) => each.endsWith('outcome'))!
   await writeFile(file, text)
   expect(await board.lastEnd(IDENTITY)).toBeUndefined()
   await board.postEnd(IDENTITY, { at: 2000 })

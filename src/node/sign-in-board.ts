@@ -49,7 +49,7 @@ export function createSignInBoard({ home, emit, clock = systemClock }: SignInBoa
     async lastEnd(identity) {
       const place = placeOf(identity)
       if (!(await folder.exists(place))) return undefined
-      const bytes = await folder.read(join(place, 'last.json'))
+      const bytes = await folder.read(join(place, 'outcome'))
       return bytes && decodeEnd(new TextDecoder().decode(bytes))
     },
 
@@ -61,7 +61,7 @@ export function createSignInBoard({ home, emit, clock = systemClock }: SignInBoa
       await folder.create(temporary, `${text}\n`)
       await asStoreFailure(place, 'written', async () => {
         try {
-          await rename(temporary, join(place, 'last.json'))
+          await rename(temporary, join(place, 'outcome'))
         } catch (error) {
           await unlink(temporary).catch(() => {})
           throw error

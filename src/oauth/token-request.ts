@@ -253,7 +253,7 @@ function refusal(
 }
 
 const CHECK_CLIENT =
-  'Check `client_id` and `client_secret` if you configured them (a secret may have been replaced at the provider); a client that was registered by itself is replaced when you sign in with `--force`.'
+  'Check `client_id` and `client_secret` if you configured them (a secret may have been replaced at the provider); a client that was registered by itself is replaced when you sign in again.'
 const REMEDIES: Record<string, string> = {
   invalid_client: CHECK_CLIENT,
   unauthorized_client: CHECK_CLIENT,
