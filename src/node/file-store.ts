@@ -17,7 +17,7 @@ import {
   withoutRecord,
   withRecord,
 } from './store-document.ts'
-import { type DocumentFile, openDocument } from './store-document-file.ts'
+import { type DocumentFile, documentLock, openDocument } from './store-document-file.ts'
 import { createStoreFolder } from './store-folder.ts'
 import { asStoreFailure } from './store-folder-error.ts'
 import { type DocumentLocation, documentLocation, recordLock, tokensFolder } from './store-folder-layout.ts'
@@ -120,7 +120,10 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       const path = recordLock(home, key)
       await prepare()
       await folder.ensure(dirname(path))
-      return asStoreFailure(path, 'locked', () => locks.acquire(path, signal ? { signal } : {}))
+      const alongside = documentLock(documentLocation(home, key).path)
+      return asStoreFailure(path, 'locked', () =>
+        locks.acquire(path, { alongside, ...(signal && { signal }) }),
+      )
     },
 
     async prepare(place) {

@@ -13,9 +13,10 @@ export interface GenerationLockOptions {
 export interface GenerationLocks {
   /**
    * Waits for the lock whose files are `path.<n>`, in a folder that exists. Rejects with the reason of `signal`, or with
-   * the error of the operating system.
+   * the error of the operating system. `alongside` is a lock that is wanted next: whoever died may have held both, so both
+   * are watched at once.
    */
-  acquire(path: string, options?: { signal?: AbortSignal }): Promise<Lease>
+  acquire(path: string, options?: { signal?: AbortSignal; alongside?: string }): Promise<Lease>
 }
 
 /** What the folder says: the highest generation, and whether its holder has let go of it. */
@@ -44,12 +45,27 @@ const BEAT = 1000
 export function createGenerationLocks({ clock, staleAfter = 3500 }: GenerationLockOptions): GenerationLocks {
   // Within the process waiting is done without polling; the files then only have to keep processes apart.
   const takeTurn = createTurnQueue()
+  const watches = new Map<string, StillnessWatch>()
+  const watchOf = (path: string): StillnessWatch => {
+    const watch = watches.get(path) ?? createStillnessWatch(clock, staleAfter)
+    watches.set(path, watch)
+    return watch
+  }
 
   return {
-    async acquire(path, { signal } = {}) {
+    async acquire(path, { signal, alongside } = {}) {
       const endTurn = await takeTurn(path, signal)
       try {
-        const taken = await waitForGeneration(path, { clock, staleAfter, signal })
+        const taken = await waitForGeneration(path, {
+          clock,
+          signal,
+          watch: watchOf(path),
+          lookAlongside: async () => {
+            if (alongside === undefined) return
+            const { number, isFree } = await highestGeneration(alongside)
+            if (!isFree) await watchOf(alongside).standsStill(`${alongside}.${number}`)
+          },
+        }).finally(() => watches.delete(path))
         return hold({ path, ...taken, clock, beatEvery: Math.min(BEAT, staleAfter / 3.5), endTurn })
       } catch (error) {
         endTurn()
@@ -59,11 +75,17 @@ export function createGenerationLocks({ clock, staleAfter = 3500 }: GenerationLo
   }
 }
 
+interface Wait {
+  readonly clock: Clock
+  readonly signal: AbortSignal | undefined
+  readonly watch: StillnessWatch
+  readonly lookAlongside: () => Promise<void>
+}
+
 async function waitForGeneration(
   path: string,
-  { clock, staleAfter, signal }: { clock: Clock; staleAfter: number; signal: AbortSignal | undefined },
+  { clock, signal, watch, lookAlongside }: Wait,
 ): Promise<Taken> {
-  const watch = createStillnessWatch(clock, staleAfter)
   const started = clock.monotonic()
   for (;;) {
     signal?.throwIfAborted()
@@ -74,15 +96,20 @@ async function waitForGeneration(
       continue
     }
     const eager = clock.monotonic() - started < 200
+    if (!eager) await lookAlongside()
     await pause(clock, eager ? 3 + Math.random() * 4 : 20 + Math.random() * 30, signal)
   }
+}
+
+interface StillnessWatch {
+  standsStill(file: string): Promise<boolean>
 }
 
 /**
  * Adds up how long a lock file has not changed. A single step counts at most an eighth of the limit: when the whole
  * machine was asleep, the holder gets the time to show that it is alive.
  */
-function createStillnessWatch(clock: Clock, staleAfter: number) {
+function createStillnessWatch(clock: Clock, staleAfter: number): StillnessWatch {
   let seen = ''
   let still = 0
   let lookedAt = 0
