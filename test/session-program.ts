@@ -36,26 +36,34 @@ export interface SessionProgram {
 
 const consentBrowser = new URL('./fixtures/consent-browser.mjs', import.meta.url).pathname
 
-/** Bundles `session-child.ts`; packages are found where the checkout has them. */
-export async function buildSessionProgram(): Promise<SessionProgram> {
+/** A child program that plain Node runs as often as wanted. */
+export interface BundledProgram {
+  readonly path: string
+  remove(): Promise<void>
+}
+
+/** Bundles a program beside this file; packages are found where the checkout has them. */
+export async function bundleProgram(entry: string): Promise<BundledProgram> {
   const cache = join(import.meta.dirname, '../node_modules/.cache')
   await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'session-program-'))
-  const outfile = join(folder, 'session-child.mjs')
+  const folder = await mkdtemp(join(cache, 'test-program-'))
+  const path = join(folder, entry.replace(/\.ts$/, '.mjs'))
   await build({
-    entryPoints: [join(import.meta.dirname, 'session-child.ts')],
+    entryPoints: [join(import.meta.dirname, entry)],
     bundle: true,
     packages: 'external',
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    outfile,
+    outfile: path,
     logLevel: 'silent',
   })
-  return {
-    run: (home, work) => run(outfile, home, work),
-    remove: () => rm(folder, { recursive: true, force: true }),
-  }
+  return { path, remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+export async function buildSessionProgram(): Promise<SessionProgram> {
+  const { path, remove } = await bundleProgram('session-child.ts')
+  return { run: (home, work) => run(path, home, work), remove }
 }
 
 async function run(program: string, home: string, work: SessionWork): Promise<FinishedSession> {
