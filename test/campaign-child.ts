@@ -37,7 +37,13 @@ const store: CredentialStore = {
     const lease = await plain.lock(...args)
     lockWaits.push(performance.now() - asked)
     await standAt('locked')
-    return lease
+    return {
+      isHeld: async () => {
+        await standAt('checking')
+        return lease.isHeld()
+      },
+      release: () => lease.release(),
+    }
   },
 }
 

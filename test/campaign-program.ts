@@ -3,10 +3,10 @@ import type { StoreAddress } from './campaign-stores.ts'
 import { type StoreChild, startStoreChild } from './store-program.ts'
 
 /**
- * Moments of a refresh at which a child can be held: the lock is taken and nothing checked yet; all is checked and the
- * request about to be sent; the answer is there and nothing written.
+ * Moments of a refresh at which a child can be held: the lock is taken and nothing read yet; the old token is read and the
+ * lock about to be checked; all is checked and the request about to be sent; the answer is there and nothing written.
  */
-export type Gate = 'locked' | 'sending' | 'answered'
+export type Gate = 'locked' | 'checking' | 'sending' | 'answered'
 
 export interface CampaignWork {
   server: HttpServerConfig
