@@ -193,6 +193,7 @@ export interface Warning extends Partial<OfServer> {
     | 'no_refresh_token'
     | 'record_does_not_fit'
     | 'not_revoked'
+    | 'keychain_unavailable'
   message: string
 }
 

@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { homedir } from 'node:os'
 import { renderEvent } from './event-lines.ts'
+import { createKeychainFileStore } from './keychain-store.ts'
 import { createBrowser } from './node/browser.ts'
 import { systemClock } from './node/clock.ts'
 import { createFileStore } from './node/file-store.ts'
@@ -24,7 +25,13 @@ const diagnostics = channel('latchkey')
 export const nodePlatform: FullPlatform = {
   fetch: (input, init) => globalThis.fetch(input, init),
   clock: systemClock,
-  createStore: (emit) => createFileStore({ home: storeHome(environment), emit, clock: systemClock }),
+  createStore: (emit, place) => {
+    const home = storeHome(environment)
+    return place === 'file'
+      ? createFileStore({ home, emit, clock: systemClock })
+      : createKeychainFileStore({ home, emit, mode: place })
+  },
+  defaultStore: process.env.LATCHKEY_STORE,
   redirectReceiver: createLoopbackReceiver({ clock: systemClock }),
   userAgent: createBrowser({ env: process.env, platform: process.platform }),
   secretReader: createSecretReader(environment),

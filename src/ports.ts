@@ -85,6 +85,9 @@ export interface CredentialStore {
   locate(key: CredentialKey): string
 }
 
+/** Where the platform's own store keeps records: see `LatchkeyOptions.store`. */
+export type StorePlace = 'file' | 'keychain' | 'auto'
+
 /** Opens a URL for the person. Rejects when no browser could be started. */
 export interface UserAgent {
   open(url: string): Promise<void>
@@ -184,8 +187,13 @@ export interface SecretReader {
 export interface Platform {
   readonly fetch: Fetch
   readonly clock: Clock
-  /** The platform's own store; `emit` hears its warnings. */
-  readonly createStore: (emit: EventListener) => CredentialStore
+  /**
+   * The platform's own store; `emit` hears its warnings. `place` says where the key of its records is: nowhere (they are in
+   * clear), in the system's keychain, or there if there is one. Throws `unsupported` where there can be none.
+   */
+  readonly createStore: (emit: EventListener, place: StorePlace) => CredentialStore
+  /** The store of programs that choose none: `LATCHKEY_STORE`. */
+  readonly defaultStore?: string | undefined
   readonly redirectReceiver?: RedirectReceiver
   readonly userAgent?: UserAgent
   readonly secretReader?: SecretReader

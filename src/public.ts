@@ -20,7 +20,7 @@ export type { LoginOptions, LogoutOutcome, ServerInput } from './latchkey.ts'
 export type { AllSessions } from './mcp/client.ts'
 export type { RunOptions, Session } from './mcp/session.ts'
 export type { SessionOptions } from './mcp/session-options.ts'
-export type { LatchkeyOptions } from './options.ts'
+export type { LatchkeyOptions, StoreName } from './options.ts'
 export type {
   CredentialKey,
   CredentialStore,

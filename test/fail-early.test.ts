@@ -156,7 +156,7 @@ test.each([
   [{ interactive: false }, 'options.interactive'],
   [{ interactiv: 'never' }, 'options.interactiv'],
   [{ callbackTimeout: Number.NaN }, 'options.callbackTimeout'],
-  [{ store: 'keychain' }, 'options.store'],
+  [{ store: 'keychian' }, 'options.store'],
 ])('an option that cannot be meant is an error, not a browser: %j', async (options, key) => {
   const { server } = await protectedServer()
   const own = await bench()

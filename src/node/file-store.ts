@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { assertKey, assertRecord, keyOfRecord, plainRecord } from '../credential-key.ts'
-import { StoreConflictError } from '../errors/index.ts'
+import { StoreConflictError, StoreFailedError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
 import type { Clock, CredentialStore, StoredRecord } from '../ports.ts'
+import { type RecordSeal, sealedWith } from '../record-seal.ts'
 import { systemClock } from './clock.ts'
 import { listDocuments } from './file-store-listing.ts'
 import { createGenerationLocks } from './generation-lock.ts'
@@ -31,6 +32,8 @@ export interface FileStoreOptions {
   clock?: Clock
   /** How long a holder of a lock must stand still before it is taken over from, in milliseconds. Default 3500. */
   staleAfter?: number
+  /** Seals records on their way to the disk. Without it they are in clear, and sealed ones are left alone. */
+  seal?: RecordSeal
 }
 
 /**
@@ -38,7 +41,7 @@ export interface FileStoreOptions {
  * describes files, locks and modes. Throws `store_failed` and `store_conflict`.
  */
 export function createFileStore(options: FileStoreOptions): CredentialStore {
-  const { emit, clock = systemClock, staleAfter } = options
+  const { emit, clock = systemClock, staleAfter, seal } = options
   const folder = createStoreFolder({ home: options.home, emit })
   const locks = createGenerationLocks({ clock, ...(staleAfter !== undefined && { staleAfter }) })
   const { home } = folder
@@ -64,24 +67,45 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     })
   }
 
+  /** Plain records are taken as they are, also by a store that seals: they are sealed when they are written next. */
+  const opened = async (stored: StoredRecord): Promise<StoredRecord> => {
+    const keyId = sealedWith(stored.record)
+    if (keyId === undefined) return stored
+    if (!seal) throw keyElsewhere(documentLocation(home, stored.key).path, keyId)
+    return { ...stored, record: plainRecord(await seal.open(stored.key, stored.record)) }
+  }
+
+  /** Throws for a record that nobody here could read: it is not written over, and not deleted. */
+  const guard = async (): Promise<(found: FoundRecord | undefined, path: string) => void> => {
+    const known = (await seal?.keyIds()) ?? []
+    return (found, path) => {
+      const keyId = found && sealedWith(found.record)
+      if (keyId !== undefined && !known.includes(keyId)) throw keyElsewhere(path, keyId)
+    }
+  }
+
   return {
-    kind: 'file',
+    kind: seal?.kind ?? 'file',
 
     async read(key) {
       assertKey(key)
       const document = await open(documentLocation(home, key)).read()
       const found = document && findRecord(document, key)
-      return found && { key, ...found }
+      return found && opened({ key, ...found })
     },
 
     async write(key, record, { ifRevision } = {}) {
       assertRecord(key, record)
       const written = { record: plainRecord(record), revision: randomBytes(8).toString('hex') }
       const location = documentLocation(home, key)
+      const assertReadable = await guard()
+      const resting = seal ? { ...written, record: await seal.seal(key, written.record) } : written
       await prepare()
       await open(location).update((document = emptyDocument(key)) => {
-        assertRevision(findRecord(document, key), ifRevision, location.path)
-        return withRecord(document, key, written)
+        const found = findRecord(document, key)
+        assertReadable(found, location.path)
+        assertRevision(found, ifRevision, location.path)
+        return withRecord(document, key, resting)
       })
       return { key, ...written }
     },
@@ -92,9 +116,11 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       // What is absent needs no lock; and a store that does not exist is not created in order to forget.
       const present = await open(location).read()
       if (!present || !findRecord(present, key)) return
+      const assertReadable = await guard()
       await open(location).update((document) => {
         const found = document && findRecord(document, key)
         if (!found) return undefined
+        assertReadable(found, location.path)
         assertRevision(found, ifRevision, location.path)
         return withoutRecord(document, key)
       })
@@ -105,7 +131,9 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       for await (const location of listDocuments(folder, filter, skip)) {
         try {
           const decoded = await open(location).peek()
-          if (decoded?.state === 'ours') stored.push(...storedRecords(location, decoded.document))
+          if (decoded?.state === 'ours') {
+            for (const one of storedRecords(location, decoded.document)) stored.push(await opened(one))
+          }
           if (decoded?.state === 'damaged') skip(location.path, 'it cannot be read.')
           if (decoded?.state === 'newer')
             skip(location.path, 'it was written by a later version of latchkey.')
@@ -127,9 +155,15 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     },
 
     async prepare(place) {
+      await seal?.ready()
+      const assertReadable = await guard()
       await prepare()
+      const location = documentLocation(home, place)
       // Takes the lock and looks at what is there, as a write does, and changes nothing.
-      await open(documentLocation(home, place)).update((_document) => undefined)
+      await open(location).update((document) => {
+        for (const found of document ? recordsOf(document) : []) assertReadable(found, location.path)
+        return undefined
+      })
     },
 
     locate: (key) => documentLocation(home, key).path,
@@ -141,6 +175,15 @@ function storedRecords(location: DocumentLocation, document: CredentialDocument)
   return recordsOf(document).flatMap(({ record, revision }) => {
     const key = keyOfRecord({ kind, serverDomain, account: document.account }, record)
     return key ? [{ key, record, revision }] : []
+  })
+}
+
+function keyElsewhere(path: string, keyId: string): StoreFailedError {
+  return new StoreFailedError({
+    location: path,
+    message: `${path} holds a login that is sealed with the key ${JSON.stringify(keyId)}, which is not here. It was left as it is.`,
+    remedy:
+      "The key is in your system's keychain: use the store `keychain` (`--store keychain`, LATCHKEY_STORE). If the key is lost, move the file away and sign in again.",
   })
 }
 
