@@ -29,7 +29,7 @@ async function standAt(gate: Gate): Promise<void> {
 }
 
 let lockWaits: number[] = []
-const plain = await openCampaignStore(work.store)
+const { store: plain, close } = await openCampaignStore(work.store)
 const store: CredentialStore = {
   ...plain,
   lock: async (...args) => {
@@ -96,3 +96,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   void obey(order, Number(value))
 }
 await client.closeAllSessions()
+await close()

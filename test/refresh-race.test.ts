@@ -6,15 +6,16 @@ import { report, size } from './campaign.ts'
 import { type CampaignChild, startCampaignChild } from './campaign-program.ts'
 import { openCampaignStore, type StoreAddress } from './campaign-stores.ts'
 import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
+import { hasPostgres, hasRedis, KEYS, postgresNames, redisNames } from './fixtures/databases.ts'
 import * as plainClient from './fixtures/plain-client.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { parameters } from './fixtures/request-log.ts'
 import { openWorkbench } from './fixtures/workbench.ts'
+import { requires } from './requires.ts'
 import { type BundledProgram, bundleProgram } from './session-program.ts'
 
 const PROCESSES = 8
 const CALLS = 5
-const ROUNDS = size(50, 500)
 const HOUR = 3_600_000
 
 let program: BundledProgram
@@ -82,17 +83,28 @@ const places: Record<StoreAddress['kind'], () => Promise<StoreAddress>> = {
     onTestFinished(() => rm(at, { recursive: true, force: true }))
     return { kind: 'file', at }
   },
+  redis: async () => {
+    const names = await redisNames()
+    onTestFinished(() => names.remove())
+    return { kind: 'redis', at: names.newPrefix(), key }
+  },
+  postgres: async () => {
+    const names = await postgresNames()
+    onTestFinished(() => names.remove())
+    const at = names.newTable()
+    await names.newStore(at)
+    return { kind: 'postgres', at, key }
+  },
 }
+const key = Buffer.from(KEYS.keys.k1!).toString('base64')
 
 const servers: Record<string, () => Promise<RotatingServer>> = {
   'oidc-provider': startOidcProvider,
 }
 
-const rows: [keyof typeof servers, StoreAddress['kind']][] = [['oidc-provider', 'file']]
-
-describe.each(rows)('at %s, with the %s store', (serverName, kind) => {
-  test(`${PROCESSES} processes with ${CALLS} calls each, ${ROUNDS} times at the end of a token: one refresh each time, and no login is lost`, {
-    timeout: 60_000 + ROUNDS * 1_000,
+function race(serverName: string, kind: StoreAddress['kind'], rounds = size(20, 200)): void {
+  test(`${PROCESSES} processes with ${CALLS} calls each, ${rounds} times at the end of a token: one refresh each time, and no login is lost`, {
+    timeout: 60_000 + rounds * 1_000,
   }, async () => {
     const server = await servers[serverName]!()
     const store = await places[kind]()
@@ -106,7 +118,7 @@ describe.each(rows)('at %s, with the %s store', (serverName, kind) => {
 
     const started = performance.now()
     let calls = 0
-    for (let round = 1; round <= ROUNDS; round++) {
+    for (let round = 1; round <= rounds; round++) {
       server.expireAccessTokens()
       // In turns: all know by the clock that the token has ended, and only the server says so.
       if (round % 2 === 0) await Promise.all(children.map((child) => child.pass(HOUR)))
@@ -118,19 +130,31 @@ describe.each(rows)('at %s, with the %s store', (serverName, kind) => {
     }
     const sent = server.refreshTokens()
     // Each is the one that the answer before brought: none is used twice.
-    expect(new Set(sent).size).toBe(ROUNDS)
+    expect(new Set(sent).size).toBe(rounds)
     expect(server.revocations()).toBe(0)
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
     report(
-      `refresh race at ${serverName}, ${kind} store: ${PROCESSES} processes x ${CALLS} calls x ${ROUNDS} rounds: ` +
+      `refresh race at ${serverName}, ${kind} store: ${PROCESSES} processes x ${CALLS} calls x ${rounds} rounds: ` +
         `${sent.length} refreshes, ${calls} calls succeeded, ${server.revocations()} logins revoked, ${seconds} s`,
     )
   })
-})
+}
+
+describe('at oidc-provider, with the file store', () => race('oidc-provider', 'file', size(50, 200)))
+requires('redis', await hasRedis())('at oidc-provider, with the Redis store', () =>
+  race('oidc-provider', 'redis'),
+)
+requires('postgres', await hasPostgres())('at oidc-provider, with the PostgreSQL store', () =>
+  race('oidc-provider', 'postgres'),
+)
 
 async function logIn({ url }: RotatingServer, address: StoreAddress): Promise<void> {
-  const bench = await openWorkbench({ options: { store: await openCampaignStore(address) } })
-  onTestFinished(() => bench.close())
+  const { store, close } = await openCampaignStore(address)
+  const bench = await openWorkbench({ options: { store } })
+  onTestFinished(async () => {
+    await bench.close()
+    await close()
+  })
   await bench.login({ name: 'demo', url })
 }
 
