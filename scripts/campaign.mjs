@@ -6,7 +6,14 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-const CAMPAIGNS = ['refresh-race', 'kill-campaign', 'stopped-holder', 'store-crash', 'store-lock', 'fleet-lock']
+const CAMPAIGNS = [
+  'refresh-race',
+  'kill-campaign',
+  'stopped-holder',
+  'store-crash',
+  'store-lock',
+  'fleet-lock',
+]
 
 const { values, positionals } = parseArgs({ options: { seed: { type: 'string' } }, allowPositionals: true })
 if (values.seed !== undefined && !/^\d{1,10}$/.test(values.seed)) {
