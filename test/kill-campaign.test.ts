@@ -17,9 +17,12 @@ const KILLS = size(32, 200)
 /** Each has processes, servers and files of its own: most of a kill's time is spent waiting for the lock of the dead. */
 const LANES = size(8, 4)
 const DAY = 86_400_000
-/** What is asked of the next run, in milliseconds. */
-const NEXT_RUN_WITHIN = 5_000
-const LOCK_BLOCKS_WITHIN = 4_000
+/**
+ * What is asked of the next run and of a lock that a dead process left, in milliseconds. The short run shares the machine
+ * with other tests, so its limits are wider; waiting for two locks, one after the other, would still break them.
+ */
+const NEXT_RUN_WITHIN = size(6_500, 5_000)
+const LOCK_BLOCKS_WITHIN = size(5_000, 4_000)
 
 let program: BundledProgram
 beforeAll(async () => {
