@@ -1,14 +1,18 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, type TestContext, test } from 'vitest'
+import type { StoredRecord } from '../src/ports.ts'
 import { report, size } from './campaign.ts'
+import { newPlace } from './campaign-places.ts'
 import { type CampaignChild, type Gate, startCampaignChild } from './campaign-program.ts'
+import { openCampaignStore, type StoreAddress } from './campaign-stores.ts'
 import { startAuthorizationServer } from './fixtures/authorization-server.ts'
+import { hasPostgres, hasRedis } from './fixtures/databases.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { parameters, type RequestLog } from './fixtures/request-log.ts'
 import { startScriptedAuthorizationServer } from './fixtures/scripted-authorization-server.ts'
-import { changeStoredLogins, expired, storedLogins } from './fixtures/stored-logins.ts'
+import { changeStoredLogins, expired } from './fixtures/stored-logins.ts'
 import { openWorkbench } from './fixtures/workbench.ts'
+import { requires } from './requires.ts'
 import { type BundledProgram, bundleProgram } from './session-program.ts'
 
 /** In a short run a stop lasts until another process has taken the lock over and is done: about 4 s. */
@@ -43,33 +47,40 @@ async function startOidcProvider({ tolerant = false } = {}): Promise<Server> {
 const startPlainRotation = (): Promise<Server> => startScriptedAuthorizationServer({ mcp: {} })
 
 interface Scene {
-  readonly url: string
-  /** Of the holder, which stands at its gate and is stopped there. */
+  /** Stands at its gate and is stopped there. */
   readonly holder: CampaignChild
   /** Another process, which has not asked for anything yet. */
   readonly peer: CampaignChild
   /** The person signs in again. */
   login(): Promise<void>
   /** The only stored login. */
-  stored(): Promise<{ access_token: unknown; bytes: string }>
+  stored(): Promise<StoredRecord>
   refreshTokens(): (string | undefined)[]
   /** Goes on with the holder. */
   wake(): Promise<string[]>
 }
 
 /** A process stopped at that moment of its refresh, with the lock in its hands. */
-async function stopAt(gate: Gate, server: Server, { onTestFinished, expect }: TestContext): Promise<Scene> {
+async function stopAt(
+  gate: Gate,
+  kind: StoreAddress['kind'],
+  server: Server,
+  { onTestFinished, expect }: TestContext,
+): Promise<Scene> {
   onTestFinished(() => server.close())
-  const bench = await openWorkbench()
+  const place = await newPlace(kind, onTestFinished)
+  const { store, close } = await openCampaignStore(place)
+  onTestFinished(close)
+  const bench = await openWorkbench({ options: { store } })
   onTestFinished(() => bench.close())
-  const { home } = bench
-  const { location } = await bench.login({ name: 'demo', url: server.url })
-  await changeStoredLogins(home, expired)
+  const login = async () => void (await bench.login({ name: 'demo', url: server.url }))
+  await login()
+  await changeStoredLogins(store, expired)
 
   const start = (at?: Gate): CampaignChild => {
     const child = startCampaignChild(program.path, {
       server: { url: server.url },
-      store: { kind: 'file', at: home },
+      store: place,
       gate: at,
     })
     onTestFinished(async () => {
@@ -84,13 +95,13 @@ async function stopAt(gate: Gate, server: Server, { onTestFinished, expect }: Te
   const stopped = performance.now()
   await peer.ready
   return {
-    url: server.url,
     holder,
     peer,
-    login: async () => void (await bench.login({ name: 'demo', url: server.url })),
+    login,
     stored: async () => {
-      const [login] = await storedLogins(home)
-      return { access_token: login?.record.access_token, bytes: await readFile(location, 'utf8') }
+      const logins = await store.list({ kind: 'tokens' })
+      expect(logins).toHaveLength(1)
+      return logins[0]!
     },
     refreshTokens: () =>
       server.requests
@@ -104,43 +115,53 @@ async function stopAt(gate: Gate, server: Server, { onTestFinished, expect }: Te
       holder.process.kill('SIGCONT')
       const { said } = await outcome
       report(
-        `stopped ${gate} for ${((performance.now() - stopped) / 1000).toFixed(1)} s: then ${said.join()}`,
+        `${kind} store, stopped ${gate} for ${((performance.now() - stopped) / 1000).toFixed(1)} s: then ${said.join()}`,
       )
       return said
     },
   }
 }
 
-// Each of these mostly waits until the lock of the stopped process is taken over, so they wait together.
-describe.concurrent('a process that was stopped with the lock in its hands', { timeout: 60_000 }, () => {
-  test.for<[string, Gate, string]>([
-    ['before it read the token: it uses the newer one', 'locked', 'alice'],
-    [
-      'before it looked whether the lock is still its own: it says so, and sends nothing',
-      'checking',
-      'store_failed',
-    ],
-  ])('%s', async ([_title, gate, outcome], context) => {
-    const { expect } = context
-    const { peer, holder, stored, refreshTokens, wake } = await stopAt(
-      gate,
-      await startOidcProvider(),
-      context,
-    )
-    expect((await peer.call()).said).toEqual(['alice'])
-    const newer = await stored()
-    expect(await wake()).toEqual([outcome])
-    expect(refreshTokens()).toHaveLength(1)
-    expect(await stored()).toEqual(newer)
-    expect((await holder.call(5)).said).toEqual(Array(5).fill('alice'))
-    expect((await peer.call()).said).toEqual(['alice'])
-    expect(refreshTokens()).toHaveLength(1)
-  })
+async function beforeItLooked(
+  gate: Gate,
+  outcome: string,
+  kind: StoreAddress['kind'],
+  context: TestContext,
+): Promise<void> {
+  const { expect } = context
+  const { peer, holder, stored, refreshTokens, wake } = await stopAt(
+    gate,
+    kind,
+    await startOidcProvider(),
+    context,
+  )
+  expect((await peer.call()).said).toEqual(['alice'])
+  const newer = await stored()
+  expect(await wake()).toEqual([outcome])
+  expect(refreshTokens()).toHaveLength(1)
+  expect(await stored()).toEqual(newer)
+  expect((await holder.call(5)).said).toEqual(Array(5).fill('alice'))
+  expect((await peer.call()).said).toEqual(['alice'])
+  expect(refreshTokens()).toHaveLength(1)
+}
 
-  test('before it sent an old token, which is then refused: it uses the newer one, and deletes nothing', async (context) => {
+// Each of these mostly waits until the lock of the stopped process is taken over, so they wait together.
+function stops(kind: StoreAddress['kind']): void {
+  test.concurrent(
+    'before it looked whether the lock is still its own: it says so, and sends nothing',
+    {
+      timeout: 60_000,
+    },
+    (context) => beforeItLooked('checking', 'store_failed', kind, context),
+  )
+
+  test.concurrent('before it sent an old token, which is then refused: it uses the newer one, and deletes nothing', {
+    timeout: 60_000,
+  }, async (context) => {
     const { expect } = context
     const { peer, holder, stored, refreshTokens, wake } = await stopAt(
       'sending',
+      kind,
       await startPlainRotation(),
       context,
     )
@@ -156,26 +177,48 @@ describe.concurrent('a process that was stopped with the lock in its hands', { t
     expect(refreshTokens()).toHaveLength(2)
   })
 
-  test('between answer and write, where the old token still works: it does not write over the newer one', async (context) => {
+  test.concurrent('between answer and write, where the old token still works: it does not write over the newer one', {
+    timeout: 60_000,
+  }, async (context) => {
     const { expect } = context
     const { peer, holder, stored, refreshTokens, wake } = await stopAt(
       'answered',
+      kind,
       await startOidcProvider({ tolerant: true }),
       context,
     )
     const before = await stored()
     expect((await peer.call()).said).toEqual(['alice'])
     const newer = await stored()
-    expect(newer.access_token).not.toBe(before.access_token)
+    expect(newer.record.access_token).not.toBe(before.record.access_token)
     expect(await wake()).toEqual(['alice'])
     expect(await stored()).toEqual(newer)
     expect((await holder.call(5)).said).toEqual(Array(5).fill('alice'))
     expect(refreshTokens()).toHaveLength(2)
   })
+}
 
-  test('between answer and write, where the old token ends the login: a new sign-in is used and stays', async (context) => {
+describe('a process that was stopped with the lock in its hands, with the file store', () => {
+  stops('file')
+
+  test.concurrent(
+    'before it read the token: it uses the newer one',
+    {
+      timeout: 60_000,
+    },
+    (context) => beforeItLooked('locked', 'alice', 'file', context),
+  )
+
+  test.concurrent('between answer and write, where the old token ends the login: a new sign-in is used and stays', {
+    timeout: 60_000,
+  }, async (context) => {
     const { expect } = context
-    const { peer, holder, login, stored, wake } = await stopAt('answered', await startOidcProvider(), context)
+    const { peer, holder, login, stored, wake } = await stopAt(
+      'answered',
+      'file',
+      await startOidcProvider(),
+      context,
+    )
     // Nobody but the stopped process could have known the new token, and using the old one ended both.
     expect((await peer.call()).said).toEqual(['login_required'])
     await login()
@@ -186,3 +229,10 @@ describe.concurrent('a process that was stopped with the lock in its hands', { t
     expect((await peer.call()).said).toEqual(['alice'])
   })
 })
+requires('redis', await hasRedis())('a process that was stopped with the lease in its hands, in Redis', () =>
+  stops('redis'),
+)
+requires('postgres', await hasPostgres())(
+  'a process that was stopped with the lease in its hands, in PostgreSQL',
+  () => stops('postgres'),
+)
