@@ -3,11 +3,12 @@ import type { EventListener } from './events.ts'
 import { systemClock } from './node/clock.ts'
 import { createFileStore } from './node/file-store.ts'
 import { createGenerationLocks } from './node/generation-lock.ts'
+import { openSystemKeychain } from './node/keyring-child.ts'
 import { createStoreFolder } from './node/store-folder.ts'
 import { tokensFolder } from './node/store-folder-layout.ts'
 import type { CredentialStore } from './ports.ts'
-import { type OpenEntry, openKeychainEntry } from './stores/keychain-entry.ts'
 import { createKeychainKey } from './stores/keychain-key.ts'
+import type { OpenKeychain } from './stores/keychain-port.ts'
 import { createKeychainSeal } from './stores/keychain-seal.ts'
 import type { RecordCipher } from './stores/record-cipher.ts'
 
@@ -18,7 +19,7 @@ export interface KeychainStoreParts {
   /** What happens where there is no keychain: `auto` stores in clear, with a warning; `keychain` stores nothing. */
   readonly mode: 'auto' | 'keychain'
   /** The keychain of the system, unless a test brings its own. */
-  readonly openEntry?: OpenEntry
+  readonly openKeychain?: OpenKeychain
   readonly patience?: number
 }
 
@@ -27,16 +28,16 @@ const keys = new Map<string, () => Promise<RecordCipher>>()
 
 /** The file store, its locks and its compare-and-swap, with records sealed by a key that the keychain keeps. */
 export function createKeychainFileStore(parts: KeychainStoreParts): CredentialStore {
-  const { home, emit, mode, openEntry, patience } = parts
-  const make = (entries: OpenEntry) =>
+  const { home, emit, mode, openKeychain, patience } = parts
+  const make = (open: OpenKeychain) =>
     createKeychainKey({
-      openEntry: entries,
+      openKeychain: open,
       exclusively: (work) => exclusively(home, emit, work),
       ...(patience !== undefined && { patience }),
     })
-  let cipher = openEntry ? make(openEntry) : keys.get(home)
+  let cipher = openKeychain ? make(openKeychain) : keys.get(home)
   if (!cipher) {
-    cipher = make(openKeychainEntry)
+    cipher = make(openSystemKeychain)
     keys.set(home, cipher)
   }
   return createFileStore({ home, emit, seal: createKeychainSeal({ cipher, mode, emit }) })

@@ -26,11 +26,11 @@ export interface JsonObject {
  * compares all of it (the file store by the members of the record, others by a digest of it).
  */
 export interface CredentialKey {
-  readonly kind: 'tokens' | 'registrations'
+  readonly kind: 'tokens' | 'registrations' | 'sign_ins'
   /** `server_domain` of the configured URL: lower-case host, `_port` when not the default, IPv6 with `-`. */
   readonly serverDomain: string
   readonly account: string | null
-  /** tokens: `server_url`, `configured_client_id`. registrations: `issuer`, `redirect_uri`. */
+  /** tokens: `server_url`, `configured_client_id`. registrations: `issuer`, `redirect_uri`. sign_ins: `state`. */
   readonly identity: Readonly<Record<string, string | null>>
 }
 
@@ -40,6 +40,14 @@ export interface StoredRecord {
   readonly record: JsonObject
   /** Changes with every write; opaque. */
   readonly revision: string
+}
+
+/** Room for one record, taken ahead of a request that spends what is stored. */
+export interface Reservation {
+  /** {@link CredentialStore.write}, into the room that was taken. */
+  write(record: JsonObject, options?: { ifRevision?: string | null }): Promise<StoredRecord>
+  /** Gives back what was not used. Never rejects. */
+  release(): Promise<void>
 }
 
 /** A held lock. Nothing in it expires by the wall clock. */
@@ -81,6 +89,11 @@ export interface CredentialStore {
    * Optional: without it the failure comes with the write.
    */
   prepare?(place: Pick<CredentialKey, 'kind' | 'serverDomain' | 'account'>): Promise<void>
+  /**
+   * Takes the room for a record of about the size of the one that is stored, or throws `store_failed`. To be called under
+   * the lock of the key. Optional: for media that can be full.
+   */
+  reserve?(key: CredentialKey): Promise<Reservation>
   /** Where the record is, in words a person can use: a path, a database key. */
   locate(key: CredentialKey): string
 }
@@ -164,13 +177,19 @@ export type RedirectOutcome =
 /** Puts on a request what must be new for every try of it: a proof that may be used only once. */
 export type SignTry = (url: string, init: RequestInit) => Promise<RequestInit>
 
+export interface StageOptions {
+  readonly sign?: SignTry
+  /** A POST that may be sent again where it is not known whether the server acted on it. Default false. */
+  readonly repeatable?: boolean
+}
+
 /** The network as one configured server may use it. */
 export interface ServerNetwork {
   /**
    * The `fetch` of a stage. `mcp` is one plain exchange; every other stage judges URLs and redirect hops, limits time
    * and tries again, each try signed by `sign`. All tell of every exchange. Throws `network_failed`, `url_refused`.
    */
-  readonly fetch: (stage: Stage, sign?: SignTry) => Fetch
+  readonly fetch: (stage: Stage, options?: StageOptions) => Fetch
   /** Throws `url_refused` when a URL that a server chose may not be used for `purpose`. */
   readonly judgeUrl: (url: string, purpose: string) => URL
 }

@@ -5,6 +5,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createKeychainFileStore } from '../src/keychain-store.ts'
+import { openSystemKeychain } from '../src/node/keyring-child.ts'
 import type { CredentialKey, CredentialStore, Lease } from '../src/ports.ts'
 import { createPostgresStore } from '../src/stores/postgres.ts'
 import { createRedisStore } from '../src/stores/redis.ts'
@@ -59,6 +60,14 @@ async function contract(): Promise<void> {
   }
 }
 
+/** Reads an entry of the keychain that is not there. */
+async function entry(): Promise<void> {
+  // Waiting for a keychain keeps no process alive.
+  setTimeout(() => {}, 10_000)
+  const keychain = openSystemKeychain('latchkey test')
+  say(await keychain.read('entry').then(() => 'read', String))
+}
+
 /** Does what the lines on stdin say and answers each; what fails answers with its code. */
 async function talk(store: CredentialStore): Promise<void> {
   let lease: Lease | undefined
@@ -89,6 +98,7 @@ async function talk(store: CredentialStore): Promise<void> {
 }
 
 if (role === 'contract') await contract()
+else if (role === 'entry') await entry()
 else if (role === 'rounds') await rounds(await openStore(), rest[0]!, Number(rest[1]))
 else if (role === 'talk') await talk(await openStore())
 else throw new Error(`unknown role ${role}`)

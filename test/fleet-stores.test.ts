@@ -54,6 +54,18 @@ function sealedTests(newMedium: () => Promise<Medium>): void {
     }
   })
 
+  test('what was deleted and released leaves nothing behind', async () => {
+    const medium = await newMedium()
+    const store = medium.open(FIRST)
+    const key = tokens('jane')
+    const before = await medium.dump()
+    await store.write(key, recordOf(key))
+    await (await store.lock(key)).release()
+    expect(await medium.dump()).not.toBe(before)
+    await store.delete(key)
+    expect(await medium.dump()).toBe(before)
+  })
+
   test('rotation: both keys open, the current one seals, and the old one can go when nothing needs it', async () => {
     const medium = await newMedium()
     const key = tokens()
@@ -166,7 +178,12 @@ requires('redis', await hasRedis())('redis', () => {
         const spy = createRedisStore({
           keys: FIRST,
           prefix,
-          client: { sendCommand: (args) => client.sendCommand((seen.push(args[1]!), args)) },
+          client: {
+            sendCommand: (args) => {
+              seen.push(args[1]!)
+              return client.sendCommand(args)
+            },
+          },
         })
         await spy.read(one)
         await spy.read(other)
@@ -297,7 +314,12 @@ requires('postgres', await hasPostgres())('postgres', () => {
         const spy = createPostgresStore({
           keys: FIRST,
           table,
-          pool: { query: (text, values) => pool.query((ids.push(values?.[0]), text), values) },
+          pool: {
+            query: (text, values) => {
+              ids.push(values?.[0])
+              return pool.query(text, values)
+            },
+          },
         })
         await spy.read(one)
         await spy.read(other)

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createMemoryStore } from '../src/credentials/memory-store.ts'
@@ -8,7 +10,7 @@ import type { LatchkeyEvent } from '../src/events.ts'
 import { createKeychainFileStore } from '../src/keychain-store.ts'
 import { createFileStore } from '../src/node/file-store.ts'
 import type { CredentialKey } from '../src/ports.ts'
-import type { OpenEntry } from '../src/stores/keychain-entry.ts'
+import type { OpenKeychain } from '../src/stores/keychain-port.ts'
 import { storeContract } from '../src/stores/store-contract.ts'
 import { hasSecretService, type Session, startSession } from './fixtures/secret-service.ts'
 import { requires } from './requires.ts'
@@ -38,38 +40,44 @@ const record = { ...key.identity, access_token: 'token-canary', client_id: 'clie
 /** A keychain in memory, which notes what is asked of it. */
 function scriptedKeychain(entries = new Map<string, string>()) {
   const asked: string[] = []
-  const openEntry: OpenEntry = async (_service, name) => ({
-    async read() {
+  const openKeychain: OpenKeychain = () => ({
+    async read(name) {
       asked.push(`read ${name}`)
       return entries.get(name)
     },
-    async write(text) {
+    async write(name, text) {
       asked.push(`write ${name}`)
       entries.set(name, text)
     },
-    async delete() {
+    async delete(name) {
       asked.push(`delete ${name}`)
       entries.delete(name)
     },
+    close: () => void asked.push('close'),
   })
-  return { entries, asked, openEntry }
+  return { entries, asked, openKeychain }
 }
 
-function open(home: string, openEntry: OpenEntry, mode: 'auto' | 'keychain' = 'keychain', patience = 3000) {
+function open(
+  home: string,
+  openKeychain: OpenKeychain,
+  mode: 'auto' | 'keychain' = 'keychain',
+  patience = 3000,
+) {
   const events: LatchkeyEvent[] = []
   const emit = (event: LatchkeyEvent): void => void events.push(event)
-  const store = createKeychainFileStore({ home, emit, mode, openEntry, patience })
+  const store = createKeychainFileStore({ home, emit, mode, openKeychain, patience })
   return { store, codes: () => events.map((event) => (event.type === 'warning' ? event.code : event.type)) }
 }
 
-const noKeychain: OpenEntry = async () => {
+const noKeychain: OpenKeychain = () => {
   throw new Error('org.freedesktop.DBus.Error.ServiceUnknown')
 }
 
 describe('the key', () => {
   test('is made after a trial, and asked for once', async () => {
-    const { asked, openEntry } = scriptedKeychain()
-    const { store } = open(newHome(), openEntry)
+    const { asked, openKeychain } = scriptedKeychain()
+    const { store } = open(newHome(), openKeychain)
     expect(asked).toEqual([])
     await store.write(key, record)
     for (let time = 0; time < 3; time++) await store.read(key)
@@ -77,37 +85,38 @@ describe('the key', () => {
     expect(asked).toEqual([
       ...[`read ${name}`, `read ${name}`],
       ...['write trial', 'read trial', 'delete trial'],
-      ...[`write ${name}`, `read ${name}`],
+      ...[`write ${name}`, `read ${name}`, 'close'],
     ])
   })
 
   test('is the same for all stores that start at once', async () => {
     const home = newHome()
-    const { openEntry } = scriptedKeychain()
-    const slow: OpenEntry = async (service, name) => {
-      const entry = await openEntry(service, name)
-      const after = async <T>(work: () => Promise<T>): Promise<T> => {
-        await new Promise((resolve) => setTimeout(resolve, 10))
-        return work()
+    const { openKeychain } = scriptedKeychain()
+    /** All look at the same time, and each writes at a time of its own: without a lock each would go on with its own key. */
+    const slow =
+      (delay: number): OpenKeychain =>
+      (service) => {
+        const keychain = openKeychain(service)
+        const pause = (time: number) => new Promise((resolve) => setTimeout(resolve, time))
+        return {
+          ...keychain,
+          read: async (name) => {
+            const text = await keychain.read(name)
+            await pause(10)
+            return text
+          },
+          write: (name, text) => pause(delay).then(() => keychain.write(name, text)),
+        }
       }
-      return {
-        read: () => after(entry.read),
-        write: (text) => after(() => entry.write(text)),
-        delete: () => after(entry.delete),
-      }
-    }
     const accounts = Array.from({ length: 6 }, (_, number) => ({ ...key, account: `account ${number}` }))
-    await Promise.all(accounts.map((one) => open(home, slow).store.write(one, record)))
-    const { store } = open(home, slow)
+    await Promise.all(accounts.map((one, number) => open(home, slow(number * 30)).store.write(one, record)))
+    const { store } = open(home, openKeychain)
     for (const one of accounts) expect((await store.read(one))?.record).toEqual(record)
   })
 
   test('a keychain that does not keep what it is given gets no key', async () => {
-    const { openEntry } = scriptedKeychain()
-    const forgetful: OpenEntry = async (service, name) => ({
-      ...(await openEntry(service, name)),
-      read: async () => undefined,
-    })
+    const { openKeychain } = scriptedKeychain()
+    const forgetful: OpenKeychain = (service) => ({ ...openKeychain(service), read: async () => undefined })
     const { store } = open(newHome(), forgetful)
     await expect(store.write(key, record)).rejects.toMatchObject({
       code: 'store_failed',
@@ -116,30 +125,25 @@ describe('the key', () => {
   })
 
   test('a keychain that waits for a person is not waited for, and not asked a second time meanwhile', async () => {
-    const { entries, asked, openEntry } = scriptedKeychain()
-    let unlock = (): void => {}
-    const locked = new Promise<void>((resolve) => {
-      unlock = resolve
+    const { asked, openKeychain } = scriptedKeychain()
+    const prompting: OpenKeychain = (service) => ({
+      ...openKeychain(service),
+      read: () => {
+        asked.push('prompt')
+        return new Promise(() => {})
+      },
     })
-    const prompting: OpenEntry = async (service, name) => {
-      const entry = await openEntry(service, name)
-      return { ...entry, read: () => (asked.push('prompt'), locked.then(entry.read)) }
-    }
     const { store } = open(newHome(), prompting, 'keychain', 100)
     const late = { code: 'store_failed', message: expect.stringMatching(/within 0.1 s.\n.*unlock it/) }
     await expect(store.write(key, record)).rejects.toMatchObject(late)
     await expect(store.write(key, record)).rejects.toMatchObject(late)
-    expect(asked).toEqual(['prompt'])
-    unlock()
-    await expect.poll(() => entries.size).toBe(1)
-    await store.write(key, record)
-    expect((await store.read(key))?.record).toEqual(record)
+    expect(asked).toEqual(['prompt', 'close'])
   })
 })
 
 describe('the files', () => {
   test('show whose record it is and which key opens it, and nothing else', async () => {
-    const { store } = open(newHome(), scriptedKeychain().openEntry)
+    const { store } = open(newHome(), scriptedKeychain().openKeychain)
     await store.write(key, record)
     const text = readFileSync(store.locate(key), 'utf8')
     expect(text).not.toContain('canary')
@@ -158,7 +162,7 @@ describe('the files', () => {
     const home = newHome()
     const plain = createFileStore({ home, emit: () => {} })
     const { revision } = await plain.write(key, record)
-    const { store } = open(home, scriptedKeychain().openEntry)
+    const { store } = open(home, scriptedKeychain().openKeychain)
     expect(await store.read(key)).toEqual({ key, record, revision })
     expect(await store.list({ kind: 'tokens' })).toEqual([{ key, record, revision }])
     await store.write(key, record, { ifRevision: revision })
@@ -185,7 +189,7 @@ describe('the files', () => {
 
   test('a latchkey without the keychain says so and leaves sealed records alone', async () => {
     const home = newHome()
-    await open(home, scriptedKeychain().openEntry).store.write(key, record)
+    await open(home, scriptedKeychain().openKeychain).store.write(key, record)
     await leftAlone(
       home,
       createFileStore({ home, emit: () => {} }),
@@ -195,19 +199,19 @@ describe('the files', () => {
 
   test('a keychain that has another key now: the same', async () => {
     const home = newHome()
-    await open(home, scriptedKeychain().openEntry).store.write(key, record)
-    await leftAlone(home, open(home, scriptedKeychain().openEntry).store, /sealed with the key/)
+    await open(home, scriptedKeychain().openKeychain).store.write(key, record)
+    await leftAlone(home, open(home, scriptedKeychain().openKeychain).store, /sealed with the key/)
   })
 
   test('no keychain any more, and auto: the same', async () => {
     const home = newHome()
-    await open(home, scriptedKeychain().openEntry).store.write(key, record)
+    await open(home, scriptedKeychain().openKeychain).store.write(key, record)
     await leftAlone(home, open(home, noKeychain, 'auto').store, /keychain of the system cannot be used/)
   })
 
   test('another account beside sealed records is stored in clear by who has no key', async () => {
     const home = newHome()
-    await open(home, scriptedKeychain().openEntry).store.write(key, record)
+    await open(home, scriptedKeychain().openKeychain).store.write(key, record)
     const plain = createFileStore({ home, emit: () => {} })
     const jane = { ...key, account: 'jane' }
     await plain.prepare?.(jane)
@@ -217,7 +221,7 @@ describe('the files', () => {
 
   test('a record that was copied to another server’s place, or sealed in a later way, is refused', async () => {
     const home = newHome()
-    const { store } = open(home, scriptedKeychain().openEntry)
+    const { store } = open(home, scriptedKeychain().openKeychain)
     const other = { ...key, identity: { ...key.identity, server_url: 'https://mcp.example.com/other' } }
     await store.write(key, record)
     await store.write(other, { ...other.identity, access_token: 'other' })
@@ -261,16 +265,20 @@ describe('without a keychain', () => {
 
   test('the keychain is not asked again at every turn', async () => {
     let asked = 0
-    const { store } = open(newHome(), async () => (asked++, noKeychain('', '')), 'auto')
+    const counted: OpenKeychain = (service) => {
+      asked += 1
+      return noKeychain(service)
+    }
+    const { store } = open(newHome(), counted, 'auto')
     for (let time = 0; time < 5; time++) await store.write(key, record)
     expect(asked).toBe(1)
   })
 
   /** A process whose session has no D-Bus at all: the package itself has to find out. */
-  const lonely = (kind: string): StoreChild => {
+  const lonely = (kind: string, role = 'talk', bus = '/nowhere'): StoreChild => {
     const home = newHome()
-    const env = { PATH: process.env.PATH, HOME: home, DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/none` }
-    const started = startStoreChild(child.program, ['talk', kind, home, 'unused', 'child'], env)
+    const env = { PATH: process.env.PATH, HOME: home, DBUS_SESSION_BUS_ADDRESS: `unix:path=${bus}` }
+    const started = startStoreChild(child.program, [role, kind, home, 'unused', 'child'], { env })
     onTestFinished(() => void started.process.kill('SIGKILL'))
     return started
   }
@@ -283,6 +291,28 @@ describe('without a keychain', () => {
     }
     expect(answer).toMatchObject({ code: 'store_failed', message: expect.stringContaining('keychain') })
     console.log(`no Secret Service: store_failed after ${answer.duration} ms`)
+  })
+
+  // The package would take the kernel's keyring instead, which forgets everything with a restart.
+  test('nothing is taken in place of a Secret Service', async () => {
+    expect(await lonely('keychain', 'entry').next()).toContain('DBus error')
+  })
+
+  test('a bus that takes the call and never answers is not waited for', async () => {
+    const bus = join(folder.path, 'bus')
+    const sockets = new Set<Socket>()
+    const server = createServer((socket) => void sockets.add(socket.on('error', () => {})))
+    server.listen(bus)
+    await once(server, 'listening')
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    expect(await lonely('keychain', 'talk', bus).ask('write')).toMatchObject({
+      code: 'store_failed',
+      message: expect.stringContaining('did not answer within 3 s'),
+    })
+    expect(sockets.size).toBe(1)
   })
 
   test('a real process with the store auto warns and goes on', async () => {
@@ -301,7 +331,7 @@ requires('secret-service', hasSecretService())('with a real Secret Service', () 
   afterAll(() => session.close())
 
   const start = (...args: string[]): StoreChild => {
-    const started = startStoreChild(child.program, args, session.env)
+    const started = startStoreChild(child.program, args, { env: session.env })
     onTestFinished(() => void started.process.kill('SIGKILL'))
     return started
   }
@@ -342,7 +372,9 @@ requires('secret-service', hasSecretService())('with a real Secret Service', () 
     onTestFinished(() => fresh.close())
     const home = newHome()
     const children = Array.from({ length: 5 }, (_, number) =>
-      startStoreChild(child.program, ['talk', 'keychain', home, 'unused', String(number)], fresh.env),
+      startStoreChild(child.program, ['talk', 'keychain', home, 'unused', String(number)], {
+        env: fresh.env,
+      }),
     )
     onTestFinished(() => children.forEach((started) => void started.process.kill('SIGKILL')))
     expect(await Promise.all(children.map((started) => started.ask('write')))).toEqual(

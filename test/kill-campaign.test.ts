@@ -11,7 +11,7 @@ import { startProtectedServer } from './fixtures/protected-server.ts'
 import { parameters, type RecordedRequest } from './fixtures/request-log.ts'
 import { storedLogins } from './fixtures/stored-logins.ts'
 import { openWorkbench } from './fixtures/workbench.ts'
-import { type BundledProgram, bundleProgram } from './session-program.ts'
+import { buildProgram } from './session-program.ts'
 
 const KILLS = size(32, 200)
 /** Each has processes, servers and files of its own: most of a kill's time is spent waiting for the lock of the dead. */
@@ -24,9 +24,9 @@ const DAY = 86_400_000
 const NEXT_RUN_WITHIN = size(6_500, 5_000)
 const LOCK_BLOCKS_WITHIN = size(5_000, 4_000)
 
-let program: BundledProgram
+let program: Awaited<ReturnType<typeof buildProgram>>
 beforeAll(async () => {
-  program = await bundleProgram('campaign-child.ts')
+  program = await buildProgram('campaign-child')
 })
 afterAll(() => program.remove())
 
@@ -101,7 +101,7 @@ async function openLane() {
     },
     see,
     startChild(): CampaignChild {
-      const child = startCampaignChild(program.path, {
+      const child = startCampaignChild(program.file, {
         server: { url: server.url },
         store: { kind: 'file', at: home },
         ahead,

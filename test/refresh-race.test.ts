@@ -10,15 +10,15 @@ import { startProtectedServer } from './fixtures/protected-server.ts'
 import { parameters, type RequestLog } from './fixtures/request-log.ts'
 import { openWorkbench } from './fixtures/workbench.ts'
 import { requires } from './requires.ts'
-import { type BundledProgram, bundleProgram } from './session-program.ts'
+import { buildProgram } from './session-program.ts'
 
 const PROCESSES = 8
 const CALLS = 5
 const HOUR = 3_600_000
 
-let program: BundledProgram
+let program: Awaited<ReturnType<typeof buildProgram>>
 beforeAll(async () => {
-  program = await bundleProgram('campaign-child.ts')
+  program = await buildProgram('campaign-child')
 })
 afterAll(() => program.remove())
 
@@ -138,7 +138,7 @@ async function logIn({ url }: RotatingServer, address: StoreAddress): Promise<vo
 }
 
 function startChild({ url }: RotatingServer, store: StoreAddress): CampaignChild {
-  const child = startCampaignChild(program.path, { server: { url }, store })
+  const child = startCampaignChild(program.file, { server: { url }, store })
   onTestFinished(async () => {
     child.process.kill('SIGKILL')
     await child.ended

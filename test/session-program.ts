@@ -34,36 +34,32 @@ export interface SessionProgram {
   remove(): Promise<void>
 }
 
-const consentBrowser = new URL('./fixtures/consent-browser.mjs', import.meta.url).pathname
+/** A program for `BROWSER`: signs in as a person would. */
+export const consentBrowser = new URL('./fixtures/consent-browser.mjs', import.meta.url).pathname
 
-/** A child program that plain Node runs as often as wanted. */
-export interface BundledProgram {
-  readonly path: string
-  remove(): Promise<void>
+/** Bundles `session-child.ts`. */
+export async function buildSessionProgram(): Promise<SessionProgram> {
+  const { file, remove } = await buildProgram('session-child')
+  return { run: (home, work) => run(file, home, work), remove }
 }
 
-/** Bundles a program beside this file; packages are found where the checkout has them. */
-export async function bundleProgram(entry: string): Promise<BundledProgram> {
+/** Bundles `NAME.ts` of this folder into a file that Node runs; packages are found where the checkout has them. */
+export async function buildProgram(name: string): Promise<{ file: string; remove(): Promise<void> }> {
   const cache = join(import.meta.dirname, '../node_modules/.cache')
   await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'test-program-'))
-  const path = join(folder, entry.replace(/\.ts$/, '.mjs'))
+  const folder = await mkdtemp(join(cache, 'program-'))
+  const file = join(folder, `${name}.mjs`)
   await build({
-    entryPoints: [join(import.meta.dirname, entry)],
+    entryPoints: [join(import.meta.dirname, `${name}.ts`)],
     bundle: true,
     packages: 'external',
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    outfile: path,
+    outfile: file,
     logLevel: 'silent',
   })
-  return { path, remove: () => rm(folder, { recursive: true, force: true }) }
-}
-
-export async function buildSessionProgram(): Promise<SessionProgram> {
-  const { path, remove } = await bundleProgram('session-child.ts')
-  return { run: (home, work) => run(path, home, work), remove }
+  return { file, remove: () => rm(folder, { recursive: true, force: true }) }
 }
 
 async function run(program: string, home: string, work: SessionWork): Promise<FinishedSession> {

@@ -13,14 +13,14 @@ import { startScriptedAuthorizationServer } from './fixtures/scripted-authorizat
 import { changeStoredLogins, expired } from './fixtures/stored-logins.ts'
 import { openWorkbench } from './fixtures/workbench.ts'
 import { requires } from './requires.ts'
-import { type BundledProgram, bundleProgram } from './session-program.ts'
+import { buildProgram } from './session-program.ts'
 
 /** In a short run a stop lasts until another process has taken the lock over and is done: about 4 s. */
 const AT_LEAST = size(0, 10_000)
 
-let program: BundledProgram
+let program: Awaited<ReturnType<typeof buildProgram>>
 beforeAll(async () => {
-  program = await bundleProgram('campaign-child.ts')
+  program = await buildProgram('campaign-child')
 })
 afterAll(() => program.remove())
 
@@ -78,7 +78,7 @@ async function stopAt(
   await changeStoredLogins(store, expired)
 
   const start = (at?: Gate): CampaignChild => {
-    const child = startCampaignChild(program.path, {
+    const child = startCampaignChild(program.file, {
       server: { url: server.url },
       store: place,
       gate: at,

@@ -6,7 +6,7 @@ import { createKeychainFileStore } from '../src/keychain-store.ts'
 import { createFileStore } from '../src/node/file-store.ts'
 import { recordLock } from '../src/node/store-folder-layout.ts'
 import type { CredentialKey, CredentialStore } from '../src/ports.ts'
-import type { OpenEntry } from '../src/stores/keychain-entry.ts'
+import type { OpenKeychain } from '../src/stores/keychain-port.ts'
 import { createPostgresStore } from '../src/stores/postgres.ts'
 import { createRedisStore } from '../src/stores/redis.ts'
 import { type StoreUnderTest, storeContract } from '../src/stores/store-contract.ts'
@@ -68,14 +68,15 @@ describe('file', () => {
 describe('keychain: the file store with sealed records', () => {
   /** One that forgets nothing and asks nobody; the real one is in test/keychain.test.ts. */
   const entries = new Map<string, string>()
-  const openEntry: OpenEntry = async (service, name) => ({
-    read: async () => entries.get(`${service} ${name}`),
-    write: async (text) => void entries.set(`${service} ${name}`, text),
-    delete: async () => void entries.delete(`${service} ${name}`),
+  const openKeychain: OpenKeychain = () => ({
+    read: async (name) => entries.get(name),
+    write: async (name, text) => void entries.set(name, text),
+    delete: async (name) => void entries.delete(name),
+    close: () => {},
   })
   const made = remembered<string>()
   const open = (home: string) =>
-    made.add(createKeychainFileStore({ home, emit: () => {}, mode: 'keychain', openEntry }), home)
+    made.add(createKeychainFileStore({ home, emit: () => {}, mode: 'keychain', openKeychain }), home)
   contract({
     create: () => open(newHome()),
     connect: (store) => open(made.of(store)),
@@ -91,7 +92,9 @@ requires('redis', await hasRedis())('redis', () => {
   afterAll(() => names.remove())
   const made = remembered<string>()
   const clients: { destroy(): void }[] = []
-  afterAll(() => clients.forEach((client) => client.destroy()))
+  afterAll(() => {
+    for (const client of clients) client.destroy()
+  })
   const connect = async (prefix: string) => {
     const client = await connectRedis()
     clients.push(client)

@@ -57,12 +57,14 @@ export interface StoreChild {
   readonly ended: Promise<number | NodeJS.Signals>
 }
 
+/** @param prefix a program that runs it, with its arguments */
 export function startStoreChild(
   program: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
+  { env = process.env, prefix = [] }: { env?: NodeJS.ProcessEnv; prefix?: readonly string[] } = {},
 ): StoreChild {
-  const child = spawn(process.execPath, [program, ...args], { env, stdio: ['pipe', 'pipe', 'inherit'] })
+  const [command = '', ...rest] = [...prefix, process.execPath, program, ...args]
+  const child = spawn(command, rest, { env, stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const next = async (): Promise<unknown> => {

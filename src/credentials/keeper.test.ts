@@ -297,21 +297,86 @@ test('a lock that was lost before the request: store_failed, and nothing is sent
   expect(await stored()).toBe(before)
 })
 
+/** A store whose medium is full when something is to be written, however much room was reserved. */
+function fillableStore() {
+  const disk = {
+    isFull: true,
+    get store(): CredentialStore {
+      const { reserve: _none, ...others } = store
+      return {
+        ...others,
+        write: async (...args) => {
+          if (disk.isFull) throw new StoreFailedError({ message: 'The disk is full.', location: 'here' })
+          return store.write(...args)
+        },
+      }
+    },
+  }
+  return disk
+}
+
+test('without room for the new login nothing is sent: the old one is not spent', async () => {
+  const tokens = await logIn()
+  const before = await stored()
+  let isFull = true
+  const reserve: CredentialStore['reserve'] = async (key) => {
+    if (isFull) throw new StoreFailedError({ message: 'The disk is full.', location: 'here' })
+    return store.reserve!(key)
+  }
+  const one = keeper({ store: { ...store, reserve } })
+  clock.pass(hour - 30_000)
+  expect(await usable(one)).toEqual(tokens)
+  clock.pass(30_000)
+  expect(await failureOf(usable(one))).toMatchObject({ code: 'store_failed' })
+  expect(server.requests).toHaveLength(0)
+  expect(await stored()).toBe(before)
+  isFull = false
+  expect((await usable(one))!.access_token).not.toBe(tokens.access_token)
+  expect(refreshTokens()).toEqual([tokens.refresh_token])
+})
+
+test('a renewal is written into the room that was taken before the request, and the room is given back', async () => {
+  await logIn()
+  clock.pass(hour)
+  const order: string[] = []
+  answerTokens((standard) => {
+    order.push('request')
+    return standard
+  })
+  const reserve: CredentialStore['reserve'] = async (key) => {
+    order.push('reserve')
+    const room = await store.reserve!(key)
+    return {
+      write: (...args) => {
+        order.push('write')
+        return room.write(...args)
+      },
+      release: () => {
+        order.push('release')
+        return room.release()
+      },
+    }
+  }
+  const write = () => Promise.reject(new Error('not by this way'))
+  await usable(keeper({ store: { ...store, reserve, write } }))
+  expect(order).toEqual(['reserve', 'request', 'write', 'release'])
+})
+
 test('a renewal that cannot be written is an error, but this process goes on with it', async () => {
   const before = await logIn()
   clock.pass(hour)
-  let isFull = true
-  const write: CredentialStore['write'] = async (...args) => {
-    if (isFull) throw new StoreFailedError({ message: 'The disk is full.', location: 'here' })
-    return store.write(...args)
-  }
-  const one = keeper({ store: { ...store, write } })
-  expect(await failureOf(usable(one))).toMatchObject({ code: 'store_failed' })
+  const disk = fillableStore()
+  const one = keeper({ store: disk.store })
+  expect(await failureOf(usable(one))).toMatchObject({
+    code: 'store_failed',
+    message: expect.stringContaining('was renewed and could not be stored: The disk is full.'),
+    remedy: expect.stringContaining('latchkey login demo'),
+  })
   const renewed = await usable(one)
   expect(renewed!.access_token).not.toBe(before.access_token)
 
   // The next renewal starts from what only this process knows: the stored refresh token is used up.
-  isFull = false
+  disk.isFull = false
   clock.pass(hour)
   const third = await usable(one)
   expect(refreshTokens()).toEqual([before.refresh_token, renewed!.refresh_token])
@@ -341,20 +406,13 @@ test('the end of a login leaves a record of another client and a newer login alo
 
 test('what could not be written is offered to the store again', async () => {
   await logIn()
-  let isFull = true
-  const failing: CredentialStore = {
-    ...store,
-    write: (key, record, options) =>
-      isFull
-        ? Promise.reject(new StoreFailedError({ message: 'disk full', location: home }))
-        : store.write(key, record, options),
-  }
-  const one = keeper({ store: failing })
+  const disk = fillableStore()
+  const one = keeper({ store: disk.store })
   clock.pass(hour)
   expect(await failureOf(one.usable())).toMatchObject({ code: 'store_failed' })
   const renewed = await usable(one)
   expect(await keeper().read()).not.toEqual(renewed)
-  isFull = false
+  disk.isFull = false
   clock.pass(11_000)
   await one.usable()
   expect(await keeper().read()).toEqual(renewed)

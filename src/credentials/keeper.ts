@@ -10,7 +10,7 @@ import type { FlowContext } from '../flow/context.ts'
 import type { Renewal } from '../flow/renewal.ts'
 import type { SignInResult } from '../flow/sign-in.ts'
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
-import type { CredentialStore, Lease } from '../ports.ts'
+import type { CredentialStore, Lease, Reservation } from '../ports.ts'
 import { type Identity, registrationKey, tokensKey } from './identity.ts'
 import { misfit } from './misfit.ts'
 import { decodeTokenSet, encodeRecord } from './record.ts'
@@ -92,10 +92,7 @@ export class Keeper {
   async renew(rejected: string): Promise<TokenSet | undefined> {
     const newer = this.#held?.tokens
     if (newer && newer.access_token !== rejected && !this.#isExpired(newer)) return newer
-    this.#renewal ??= this.#renewLocked(rejected).finally(() => {
-      this.#renewal = undefined
-    })
-    return this.#renewal
+    return this.#renewShared(rejected, { patient: true })
   }
 
   /** Fails now if a sign-in could not be stored: nobody should sign in for nothing. @throws `store_failed` */
@@ -244,12 +241,15 @@ export class Keeper {
 
   /** A courtesy: a token that has time left is used when its server cannot, or will not, renew it. */
   async #renewEarly(tokens: TokenSet): Promise<TokenSet | undefined> {
-    const { clock } = this.#parts.context
+    const { clock, emit, server } = this.#parts.context
     if (clock.monotonic() < this.#pausedUntil) return tokens
     try {
-      return await this.renew(tokens.access_token)
+      return await this.#renewShared(tokens.access_token, { patient: false })
     } catch (error) {
-      if (!isLatchkeyError(error) || error instanceof StoreFailedError || this.#isExpired(tokens)) throw error
+      // What was renewed and could not be stored is told of at once; that it could not be tried has time.
+      if (!isLatchkeyError(error) || this.#unsaved || this.#isExpired(tokens)) throw error
+      if (error instanceof StoreFailedError)
+        emit({ type: 'refresh_failed', server, code: error.code, terminal: false })
       this.#pausedUntil = clock.monotonic() + PAUSE
       return tokens
     }
@@ -271,7 +271,17 @@ export class Keeper {
     return undefined
   }
 
-  async #renewLocked(rejected: string): Promise<TokenSet | undefined> {
+  #renewShared(rejected: string, how: { readonly patient: boolean }): Promise<TokenSet | undefined> {
+    this.#renewal ??= this.#renewLocked(rejected, how).finally(() => {
+      this.#renewal = undefined
+    })
+    return this.#renewal
+  }
+
+  async #renewLocked(
+    rejected: string,
+    { patient }: { readonly patient: boolean },
+  ): Promise<TokenSet | undefined> {
     return this.#locked(async (lease) => {
       await this.read()
       const held = this.#held
@@ -279,17 +289,31 @@ export class Keeper {
       // Another process was faster: its token is as good as one of ours.
       if (held.tokens.access_token !== rejected && !this.#needsRenewal(held.tokens)) return held.tokens
       if (!this.#parts.renewal.isPossible(held.tokens)) return undefined
-      return this.#renewHeld(held, lease)
+      return this.#renewHeld(held, lease, patient)
     })
   }
 
-  async #renewHeld(held: Held, lease: Lease): Promise<TokenSet | undefined> {
+  /** Everything that can fail on this side is tried before the request: it may spend the only copy of a refresh token. */
+  async #renewHeld(held: Held, lease: Lease, patient: boolean): Promise<TokenSet | undefined> {
+    const { store } = this.#parts
+    const room = await store.reserve?.(this.#key)
+    try {
+      // The last thing: a process that slept may have lost the lock to one that renews right now.
+      if (!(await lease.isHeld())) throw this.#lockLost()
+      return await this.#exchangeHeld(held, { lease, room, patient })
+    } finally {
+      await room?.release()
+    }
+  }
+
+  async #exchangeHeld(
+    held: Held,
+    { lease, room, patient }: { lease: Lease; room: Reservation | undefined; patient: boolean },
+  ): Promise<TokenSet | undefined> {
     const { context, renewal } = this.#parts
-    // The last thing before the request: a process that slept may have lost the lock to one that renews right now.
-    if (!(await lease.isHeld())) throw this.#lockLost()
     let renewed: TokenSet
     try {
-      renewed = await renewal.renew(held.tokens, context)
+      renewed = await renewal.renew(held.tokens, patient, context)
     } catch (error) {
       const terminal = renewal.isFinal(error, held.tokens)
       if (isLatchkeyError(error))
@@ -297,13 +321,15 @@ export class Keeper {
       if (!terminal) throw error
       return this.#endLogin(held, error as TokenRequestRefusedError, lease)
     }
-    return this.#persist(renewed, held.revision)
+    return this.#persist(renewed, held.revision, room)
   }
 
-  async #persist(renewed: TokenSet, revision: string): Promise<TokenSet | undefined> {
+  async #persist(renewed: TokenSet, revision: string, room?: Reservation): Promise<TokenSet | undefined> {
     const { store } = this.#parts
+    const record = encodeRecord(this.#key, renewed)
+    const ifRevision = { ifRevision: revision }
     try {
-      const written = await store.write(this.#key, encodeRecord(this.#key, renewed), { ifRevision: revision })
+      const written = await (room?.write(record, ifRevision) ?? store.write(this.#key, record, ifRevision))
       this.#saved(renewed.grant ?? 'refresh_token', { tokens: renewed, revision: written.revision })
       return renewed
     } catch (error) {
@@ -312,7 +338,7 @@ export class Keeper {
       // This process can still go on with what only it knows.
       this.#unsaved = { tokens: renewed, revision }
       this.#held = this.#unsaved
-      throw error
+      throw error instanceof StoreFailedError ? this.#notStored(error) : error
     }
   }
 
@@ -341,6 +367,16 @@ export class Keeper {
 
   #now(): number {
     return this.#parts.context.clock.now() / 1000
+  }
+
+  #notStored(cause: StoreFailedError): StoreFailedError {
+    return new StoreFailedError({
+      message: `The login of ${this.#parts.context.server} was renewed and could not be stored: ${cause.summary}`,
+      remedy:
+        `${cause.remedy} This process goes on with the renewed login and offers it to the store again; what is stored may be used up. If the process ends before that, run: ${this.#parts.context.loginCommand}`.trim(),
+      location: cause.location,
+      cause,
+    })
   }
 
   #lockLost(): StoreFailedError {

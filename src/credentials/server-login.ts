@@ -26,6 +26,7 @@ import { loginCommand, loginRequired } from './login-command.ts'
 import type { Runtime } from './runtime.ts'
 import type { Turn } from './sign-in-queue.ts'
 import { StepUpLimit } from './step-up-limit.ts'
+import { WebLogin } from './web-login.ts'
 
 /** A server of the OAuth method. */
 export type OAuthServer = Pick<HttpServerDefinition, 'name' | 'url' | 'headers'> & {
@@ -57,6 +58,8 @@ export class ServerLogin {
   readonly keeper: Keeper
   /** The way without a person, where the configuration names a grant: then nobody is ever asked. */
   readonly byGrant: GrantLogin | undefined
+  /** The way of a web application, whose person comes back to another process. */
+  readonly web: WebLogin
   readonly stepUps = new StepUpLimit()
   readonly authorization: AuthorizationState
   readonly #runtime: Runtime
@@ -81,6 +84,9 @@ export class ServerLogin {
       context: this.#context,
     })
     const { settings } = server
+    const { identity, keeper } = this
+    const timeout = runtime.callbackTimeout
+    this.web = new WebLogin({ server, identity, keeper, store, context: this.#context, timeout })
     this.byGrant = usesGrant(settings)
       ? new GrantLogin({ server: { ...server, settings }, keeper: this.keeper, context: this.#context })
       : undefined

@@ -8,12 +8,12 @@ import { type AuthorizationRequest, createAuthorizationRequest } from '../oauth/
 import { processAuthorizationResponse, type ValidatedResponse } from '../oauth/authorization-response.ts'
 import { type DpopKey, dpopThumbprint } from '../oauth/dpop-key.ts'
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
-import { processTokenAnswer, requestCodeExchange, type TokenAnswer } from '../oauth/token-request.ts'
+import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../ports.ts'
-import { type Proven, withClientProof } from './client-proof.ts'
+import type { Proven } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import type { Discovery } from './discover.ts'
-import { tokenRequestContext } from './dpop.ts'
+import { exchangeCode } from './exchange-code.ts'
 import type { ObtainedClient } from './obtain-client.ts'
 
 /** Seconds without a callback after which the person is reminded of the redirect URI. */
@@ -85,13 +85,8 @@ async function askPerson<T>(
     announce(authorization, addresses, deadline, client, context)
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
-    const response = judge(parameters, authorization, metadata, context)
-    const provesKey = dpopKey !== undefined
-    const proven = await withClientProof(client, metadata, async (as) => {
-      const requests = tokenRequestContext(dpopKey, context)
-      const answer = await requestCodeExchange(metadata, as, response, authorization, requests)
-      return processTokenAnswer(answer, metadata, as, listener.redirectUri, provesKey)
-    })
+    const response = judgeResponse(parameters, authorization, metadata, context)
+    const proven = await exchangeCode(response, authorization, { metadata, client, dpopKey }, context)
     const completed = await complete(proven)
     finish({ kind: 'success' })
     return completed
@@ -102,7 +97,7 @@ async function askPerson<T>(
 }
 
 /** Tells of the answer only what was judged: an `error` with a wrong `iss` is not shown (RFC 9207 §2.4). */
-function judge(
+export function judgeResponse(
   parameters: URLSearchParams,
   authorization: AuthorizationRequest,
   metadata: ServerMetadata,

@@ -58,10 +58,12 @@ export async function obtainClient(request: ClientRequest, context: FlowContext)
 }
 
 /** The client of the configuration, with the method the server advertises for it. */
-function configuredClient({
+export function configuredClient({
   settings,
   discovery: { metadata },
-}: Pick<ClientRequest, 'settings' | 'discovery'>): ObtainedClient | undefined {
+}: Pick<ClientRequest, 'settings'> & { readonly discovery: Pick<Discovery, 'metadata'> }):
+  | ObtainedClient
+  | undefined {
   const { client_id, client_secret } = settings
   if (client_id === undefined) return undefined
   const hasSecret = client_secret !== undefined

@@ -4,21 +4,19 @@ import {
   type ChallengeSummary,
   TokenRequestRefusedError,
 } from '../errors/index.ts'
-import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
+import { unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
-import {
-  type AuthorizationCodeParts,
-  type AuthorizationCodeRequest,
-  authorizationCode,
-} from './authorization-code.ts'
+import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
 import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
 import type { Proven } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
-import { type Discovery, discover } from './discover.ts'
-import { missingDpop, newDpopKey } from './dpop.ts'
-import { obtainClient } from './obtain-client.ts'
-import { probe } from './probe.ts'
+import {
+  asksOffline,
+  type PreparedAuthorization,
+  prepareAuthorization,
+  promptFor,
+} from './prepare-authorization.ts'
 import { redirectAddress } from './redirect-address.ts'
 import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
 
@@ -79,35 +77,13 @@ async function signInAt(
   parts: SignInParts,
   context: FlowContext,
 ): Promise<SignInResult> {
-  const { serverUrl, settings, previous } = request
-  // With configured metadata nothing the server says can change the way.
-  const challenge =
-    request.challenge ??
-    (settings.oauth_provider ? undefined : await probe(serverUrl, request.headers, context))
-  const missing = missingDpop(context.server, challenge, settings)
-  if (missing) throw missing
-  const knownIssuers = previous ? [previous.issuer] : []
-  const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
-  const dpopKey = await newDpopKey(settings, discovery.metadata)
-  const scope = scopeOf(request, discovery, challenge)
-  const client = await obtainClient(
-    {
-      serverUrl,
-      settings,
-      discovery,
-      challenge,
-      redirectUri: listener.redirectUri,
-      scope,
-      registrations: request.registrations,
-    },
-    context,
-  )
-  return authorize({ discovery, client, scope, dpopKey }, request, { ...parts, listener }, context)
+  const prepared = await prepareAuthorization(request, listener.redirectUri, context)
+  return authorize(prepared, request, { ...parts, listener }, context)
 }
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
 async function authorize(
-  wanted: Omit<AuthorizationCodeRequest, 'prompt' | 'needsConfirmation'>,
+  wanted: PreparedAuthorization,
   { settings, force, previous }: SignInRequest,
   parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
@@ -133,13 +109,13 @@ async function authorize(
     const request = { ...wanted, scope: requested, prompt, needsConfirmation }
     return authorizationCode(request, parts, complete, context)
   }
-  const offline = scope?.split(' ').includes('offline_access') ?? false
   try {
-    return await ask(scope, promptFor(force, offline))
+    return await ask(scope, promptFor(force, scope))
   } catch (error) {
-    const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
+    const added = asksOffline(scope) && !asksOffline(unionScope(settings.scope))
     if (!added || !refusesScope(error)) throw error
-    return ask(withoutOfflineAccess(scope), promptFor(force, false))
+    const narrower = withoutOfflineAccess(scope)
+    return ask(narrower, promptFor(force, narrower))
   }
 }
 
@@ -147,28 +123,4 @@ async function authorize(
 function refusesScope(error: unknown): boolean {
   const isRefusal = error instanceof AuthorizationRefusedError || error instanceof TokenRequestRefusedError
   return isRefusal && error.error === 'invalid_scope'
-}
-
-/** OpenID Connect Core §3.1.2.1: `offline_access` needs consent, `login` makes the server ask who it is. */
-function promptFor(force: boolean | undefined, offline: boolean): string | undefined {
-  return [force && 'login', offline && 'consent'].filter(Boolean).join(' ') || undefined
-}
-
-function scopeOf(
-  { settings, previous }: SignInRequest,
-  discovery: Discovery,
-  challenge: ChallengeSummary | undefined,
-): string | undefined {
-  const initial = initialScope({
-    configured: settings.scope,
-    challenge: challenge?.scope,
-    resource: discovery.scopesSupported,
-    offlineAccess:
-      settings.offline_access !== false &&
-      (discovery.metadata.scopes_supported?.includes('offline_access') ?? false),
-  })
-  // A 403 names only what is missing: what was asked for before is kept (MCP authorization, Step-Up).
-  return challenge?.error === 'insufficient_scope'
-    ? unionScope(previous?.requested_scope, initial, challenge.scope)
-    : initial
 }

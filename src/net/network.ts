@@ -10,8 +10,8 @@ export function createNetwork(parts: Omit<ExchangeParts, 'server'>) {
     const told = { ...parts, server }
     return {
       judgeUrl: policy.judge,
-      fetch: (stage, sign) => {
-        if (stage !== 'mcp') return createProtocolFetch(stage, told, policy, sign)
+      fetch: (stage, options) => {
+        if (stage !== 'mcp') return createProtocolFetch(stage, told, policy, options)
         return (input, init = {}) =>
           exchange(told, { input: input instanceof Request ? input : String(input), init, stage, attempt: 1 })
       },

@@ -24,9 +24,13 @@ interface Bench {
   stage?: Stage
   fetch?: Fetch
   sign?: SignTry
+  repeatable?: boolean
 }
 
-function network(serverUrl: string, { stage = 'discovery', fetch = globalThis.fetch, sign }: Bench = {}) {
+function network(
+  serverUrl: string,
+  { stage = 'discovery', fetch = globalThis.fetch, sign, repeatable = false }: Bench = {},
+) {
   const clock = createManualClock()
   const events: LatchkeyEvent[] = []
   const parts = {
@@ -38,7 +42,7 @@ function network(serverUrl: string, { stage = 'discovery', fetch = globalThis.fe
   const { fetch: fetchOf, judgeUrl } = createNetwork(parts)('demo', serverUrl)
   /** What was waited between tries; the limits of single requests are not among them. */
   const waits = () => clock.delays.filter((delay) => delay !== 15_000)
-  return { clock, events, fetch: fetchOf(stage, sign), judgeUrl, waits }
+  return { clock, events, fetch: fetchOf(stage, { ...(sign && { sign }), repeatable }), judgeUrl, waits }
 }
 
 const isRetry = (delay: number) => delay < 10_000
@@ -150,6 +154,40 @@ describe('a POST to the token endpoint', () => {
     expect(server.requests.map(({ body }) => body)).toEqual(['code=once', 'code=once'])
   })
 
+  test('is repeated where no connection came about: nobody can have acted on it', async () => {
+    const server = await serve({ body: { access_token: 'x' } })
+    const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+    let tries = 0
+    const { clock, fetch } = network(server.origin, {
+      stage: 'token',
+      fetch: (input, init) => {
+        tries += 1
+        return tries < 3
+          ? Promise.reject(new TypeError('fetch failed', { cause: refused }))
+          : globalThis.fetch(input, init)
+      },
+    })
+    const pending = fetch(`${server.origin}/token`, post)
+    await clock.elapse(isRetry)
+    await clock.elapse(isRetry)
+    expect((await pending).status).toBe(200)
+    expect(server.requests).toHaveLength(1)
+  })
+
+  test.each([
+    ['a reset', { destroy: true }],
+    ['a 500', { status: 500 }],
+    ['a 502 page', { status: 502, body: '<html>' }],
+  ])('that is repeatable is sent three times at most: %s', async (_title, answer) => {
+    const server = await serve(answer, answer, { body: { access_token: 'x' } })
+    const { clock, fetch } = network(server.origin, { stage: 'token', repeatable: true })
+    const pending = fetch(`${server.origin}/token`, post)
+    await clock.elapse(isRetry)
+    await clock.elapse(isRetry)
+    expect((await pending).status).toBe(200)
+    expect(server.requests.map(({ body }) => body)).toEqual(Array(3).fill('code=once'))
+  })
+
   test('is never sent on by a redirect', async () => {
     const target = await serve({ body: 'stolen' })
     const server = await serve({ status: 307, headers: { location: `${target.origin}/token` } })
@@ -258,8 +296,11 @@ test('an address that was never allowed is not asked', async () => {
 test('a certificate or port that fails is named', async () => {
   const server = await serve({ body: 'x' })
   await server.close()
-  const { fetch } = network(server.origin, { stage: 'registration' })
+  const { clock, fetch } = network(server.origin, { stage: 'registration' })
   const failed = fetch(`${server.origin}/register?token=secret`, { method: 'POST' })
+  failed.catch(() => {})
+  await clock.elapse(isRetry)
+  await clock.elapse(isRetry)
   await expect(failed).rejects.toMatchObject({
     code: 'network_failed',
     url: `${server.origin}/register?token=…`,

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { assertKey, assertRecord, keyOfRecord, plainRecord } from '../credential-key.ts'
 import { StoreConflictError, StoreFailedError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
-import type { Clock, CredentialStore, StoredRecord } from '../ports.ts'
+import type { Clock, CredentialKey, CredentialStore, JsonObject, StoredRecord } from '../ports.ts'
 import { type RecordSeal, sealedWith } from '../record-seal.ts'
 import { systemClock } from './clock.ts'
 import { listDocuments } from './file-store-listing.ts'
@@ -22,6 +22,10 @@ import { type DocumentFile, documentLock, openDocument } from './store-document-
 import { createStoreFolder } from './store-folder.ts'
 import { asStoreFailure } from './store-folder-error.ts'
 import { type DocumentLocation, documentLocation, recordLock, tokensFolder } from './store-folder-layout.ts'
+import type { Room } from './store-room.ts'
+
+/** How much longer a record may have become when it is written into room that was taken: new tokens, new claims. */
+const GROWTH = 65_536
 
 export interface FileStoreOptions {
   /** The folder of {@link storeHome}; credentials are in `tokens` below it. */
@@ -56,6 +60,27 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     await folder.ensure(tokensFolder(home))
     await folder.create(join(tokensFolder(home), '.gitignore'), '*\n')
     isIgnored = true
+  }
+
+  const write = async (
+    key: CredentialKey,
+    record: JsonObject,
+    { ifRevision }: { ifRevision?: string | null } = {},
+    room?: Room,
+  ): Promise<StoredRecord> => {
+    assertRecord(key, record)
+    const written = { record: plainRecord(record), revision: randomBytes(8).toString('hex') }
+    const location = documentLocation(home, key)
+    const assertReadable = await guard()
+    const resting = seal ? { ...written, record: await seal.seal(key, written.record) } : written
+    await prepare()
+    await open(location).update((document = emptyDocument(key)) => {
+      const found = findRecord(document, key)
+      assertReadable(found, location.path)
+      assertRevision(found, ifRevision, location.path)
+      return withRecord(document, key, resting)
+    }, room)
+    return { key, ...written }
   }
 
   const skip = (path: string, reason: unknown): void => {
@@ -94,20 +119,17 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       return found && opened({ key, ...found })
     },
 
-    async write(key, record, { ifRevision } = {}) {
-      assertRecord(key, record)
-      const written = { record: plainRecord(record), revision: randomBytes(8).toString('hex') }
-      const location = documentLocation(home, key)
-      const assertReadable = await guard()
-      const resting = seal ? { ...written, record: await seal.seal(key, written.record) } : written
+    write,
+
+    async reserve(key) {
+      await seal?.ready()
       await prepare()
-      await open(location).update((document = emptyDocument(key)) => {
-        const found = findRecord(document, key)
-        assertReadable(found, location.path)
-        assertRevision(found, ifRevision, location.path)
-        return withRecord(document, key, resting)
-      })
-      return { key, ...written }
+      const name = `${basename(recordLock(home, key))}.room`
+      const room = await open(documentLocation(home, key)).takeRoom(name, GROWTH)
+      return {
+        write: (record, options) => write(key, record, options, room),
+        release: () => room.release(),
+      }
     },
 
     async delete(key, { ifRevision } = {}) {
@@ -159,11 +181,14 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       const assertReadable = await guard()
       await prepare()
       const location = documentLocation(home, place)
-      // Takes the lock and looks at what is there, as a write does, and changes nothing.
-      await open(location).update((document) => {
-        for (const found of document ? recordsOf(document) : []) assertReadable(found, location.path)
+      const document = open(location)
+      // Takes the lock and looks at what is there, as a write does, and changes nothing; then tries for the room.
+      await document.update((current) => {
+        for (const found of current ? recordsOf(current) : []) assertReadable(found, location.path)
         return undefined
       })
+      const room = await document.takeRoom(`${randomBytes(8).toString('hex')}.tmp`, GROWTH)
+      await room.release()
     },
 
     locate: (key) => documentLocation(home, key).path,

@@ -77,10 +77,10 @@ const copies: CaseBody = async (store) => {
   const written = await store.write(key, given)
   given.list.push('changed after the write')
   ;(written.record.list as string[]).push('changed in what write returned')
-  const read = await store.read(key)
-  ;(read?.record.list as string[]).push('changed in what read returned')
-  const [listed] = await store.list({ kind: 'tokens' })
-  ;(listed?.record.list as string[]).push('changed in what list returned')
+  const read = (await store.read(key))!
+  ;(read.record.list as string[]).push('changed in what read returned')
+  const listed = (await store.list({ kind: 'tokens' }))[0]!
+  ;(listed.record.list as string[]).push('changed in what list returned')
   expectEqual((await store.read(key))?.record.list, ['a'], 'the stored list')
 }
 

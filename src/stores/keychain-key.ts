@@ -1,76 +1,79 @@
 import { isLatchkeyError } from '../errors/index.ts'
 import { base64url, bytesOf } from './base64url.ts'
 import { digest } from './digest.ts'
-import { type OpenEntry, unavailable } from './keychain-entry.ts'
+import { type Keychain, type OpenKeychain, unavailable } from './keychain-port.ts'
 import { createRecordCipher, type RecordCipher } from './record-cipher.ts'
 
 /** Names the key in the keychain, for whoever looks at it there. */
-export const SERVICE = 'latchkey'
+const SERVICE = 'latchkey'
 const KEY = 'key of stored logins'
 const TRIAL = 'trial'
 
-/** How long after a failure the keychain is asked again, in milliseconds: asking may show a prompt. */
-const REST = 30_000
+/**
+ * How long after a failure the keychain is asked again, in milliseconds. Asking may show a prompt, which stays for as long
+ * when nobody answers it.
+ */
+const REST = 60_000
 
 export interface KeychainKeyParts {
-  readonly openEntry: OpenEntry
+  readonly openKeychain: OpenKeychain
   /** Keeps other processes away while a key is made. */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>
-  /** Milliseconds until the keychain is no longer waited for. @default 3000 */
+  /** Milliseconds until an answer of the keychain is no longer waited for. @default 3000 */
   readonly patience?: number
 }
 
 /**
- * Gets the one key of this user, as a cipher. The keychain is asked once, and again only some time after a failure. While
- * it has not answered nobody asks a second time: a person may be looking at its prompt.
+ * Gets the one key of this user, as a cipher. The keychain is asked once, and again only some time after a failure.
  *
  * @throws `store_failed` when there is no keychain, it does not answer in time, or does not keep what it is given
  */
 export function createKeychainKey(parts: KeychainKeyParts): () => Promise<RecordCipher> {
-  const { patience = 3000 } = parts
-  let asked: { readonly answer: Promise<RecordCipher>; readonly until: number } | undefined
-  let failed: { readonly error: unknown; readonly until: number } | undefined
-  return async () => {
-    const now = performance.now()
-    if (failed && now < failed.until) throw failed.error
-    if (!asked) {
-      const answer = cipherFrom(parts)
-      asked = { answer, until: now + patience }
-      answer.catch((error) => {
-        asked = undefined
-        failed = { error, until: performance.now() + REST }
+  let asked: Promise<RecordCipher> | undefined
+  let askAgainAt = 0
+  return () => {
+    if (!asked || performance.now() > askAgainAt) {
+      askAgainAt = Number.POSITIVE_INFINITY
+      asked = cipherFrom(parts)
+      asked.catch(() => {
+        askAgainAt = performance.now() + REST
       })
     }
-    return withinTime(asked.answer, asked.until - now, patience)
+    return asked
   }
 }
 
-async function cipherFrom({ openEntry, exclusively }: KeychainKeyParts): Promise<RecordCipher> {
+async function cipherFrom({
+  openKeychain,
+  exclusively,
+  patience = 3000,
+}: KeychainKeyParts): Promise<RecordCipher> {
+  let keychain: Keychain | undefined
   try {
-    const entry = await openEntry(SERVICE, KEY)
-    return await cipherOf((await entry.read()) ?? (await exclusively(() => make(openEntry))))
+    keychain = inTime(openKeychain(SERVICE), patience)
+    return await cipherOf((await keychain.read(KEY)) ?? (await exclusively(() => make(keychain!))))
   } catch (error) {
     if (isLatchkeyError(error)) throw error
     throw unavailable(
-      'it does not answer, or refuses',
+      `it says "${reasonOf(error)}"`,
       'Unlock it, or start it: on Linux a Secret Service (GNOME Keyring, KWallet) on the D-Bus of the session. Or use the store `file`.',
       error,
     )
+  } finally {
+    keychain?.close()
   }
 }
 
 /** Makes the key, after a trial. Another process may have made it while we waited for our turn. */
-async function make(openEntry: OpenEntry): Promise<string> {
-  const entry = await openEntry(SERVICE, KEY)
-  const present = await entry.read()
+async function make(keychain: Keychain): Promise<string> {
+  const present = await keychain.read(KEY)
   if (present !== undefined) return present
-  const trial = await openEntry(SERVICE, TRIAL)
-  await trial.write('trial')
-  const kept = await trial.read()
-  await trial.delete()
+  await keychain.write(TRIAL, 'trial')
+  const kept = await keychain.read(TRIAL)
+  await keychain.delete(TRIAL)
   if (kept === 'trial') {
-    await entry.write(base64url(crypto.getRandomValues(new Uint8Array(32))))
-    const stored = await entry.read()
+    await keychain.write(KEY, base64url(crypto.getRandomValues(new Uint8Array(32))))
+    const stored = await keychain.read(KEY)
     if (stored !== undefined) return stored
   }
   throw unavailable('it does not keep what it is given', 'Use the store `file`.')
@@ -89,7 +92,22 @@ async function cipherOf(text: string): Promise<RecordCipher> {
   return createRecordCipher({ current: id, keys: { [id]: bytes } })
 }
 
-function withinTime<T>(work: Promise<T>, left: number, patience: number): Promise<T> {
+/** What a library of the system says, on one line and not at length. */
+function reasonOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 200)
+}
+
+/** The same keychain, with a limit of time for each question. */
+function inTime(keychain: Keychain, patience: number): Keychain {
+  return {
+    read: (name) => within(keychain.read(name), patience),
+    write: (name, text) => within(keychain.write(name, text), patience),
+    delete: (name) => within(keychain.delete(name), patience),
+    close: () => keychain.close(),
+  }
+}
+
+function within<T>(work: Promise<T>, patience: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(
@@ -98,7 +116,7 @@ function withinTime<T>(work: Promise<T>, left: number, patience: number): Promis
           'It may be waiting to be unlocked: unlock it and run this again. Or use the store `file`.',
         ),
       )
-    }, left)
+    }, patience)
     work.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { bytesOf } from './base64url.ts'
 import { createRecordCipher } from './record-cipher.ts'
@@ -14,6 +14,16 @@ test('what is sealed under a name is opened under that name', async () => {
   for (const text of ['', 'a', 'ü💥\u0000', 'x'.repeat(100_000)]) {
     expect(await open('a', await cipher.seal('a', text))).toBe(text)
   }
+})
+
+test('another program can open it by what docs/storage-format.md says', async () => {
+  const { keyId, data } = await cipher.seal('a name', 'text')
+  const bytes = Buffer.from(data, 'base64url')
+  const key = Buffer.from(hkdfSync('sha256', k1, '', 'latchkey\na name', 32))
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12))
+  decipher.setAAD(Buffer.from(`latchkey record v1\n${keyId}\na name`))
+  decipher.setAuthTag(bytes.subarray(-16))
+  expect(decipher.update(bytes.subarray(12, -16), undefined, 'utf8') + decipher.final('utf8')).toBe('text')
 })
 
 test('the same text never looks the same twice, and shows nothing of itself', async () => {
