@@ -9,6 +9,7 @@ import { createLoopbackReceiver } from './node/loopback-receiver.ts'
 import { loadMcpSdk } from './node/mcp-sdk.ts'
 import { type PathEnvironment, storeHome } from './node/paths.ts'
 import { createSecretReader } from './node/secret-reader.ts'
+import { createSignInBoard } from './node/sign-in-board.ts'
 import type { FullPlatform } from './options.ts'
 
 /** The machine that this process runs on. */
@@ -32,6 +33,7 @@ export const nodePlatform: FullPlatform = {
       : createKeychainFileStore({ home, emit, mode: place })
   },
   defaultStore: process.env.LATCHKEY_STORE,
+  createSignInBoard: (emit) => createSignInBoard({ home: storeHome(environment), emit, clock: systemClock }),
   redirectReceiver: createLoopbackReceiver({ clock: systemClock }),
   userAgent: createBrowser({ env: process.env, platform: process.platform }),
   secretReader: createSecretReader(environment),

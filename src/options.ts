@@ -78,6 +78,7 @@ export function createRuntime(
     interactive: options.interactive ?? 'auto',
     emit,
     signInQueue,
+    signInBoard: once(() => platform.createSignInBoard?.(emit)),
     clientName: options.clientName ?? 'latchkey',
     callbackTimeout: options.callbackTimeout ?? 300_000,
     account: options.account,
@@ -127,6 +128,15 @@ const OPTIONS: Readonly<Record<keyof LatchkeyOptions, true>> = {
   onElicitation: true,
   onSampling: true,
   roots: true,
+}
+
+/** Made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
 }
 
 /** One listener of a program must not keep the others, or the work, from going on. */

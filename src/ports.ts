@@ -52,9 +52,41 @@ export interface Reservation {
 
 /** A held lock. Nothing in it expires by the wall clock. */
 export interface Lease {
-  /** False once somebody else took over because this process stood still for too long. */
+  /** False once somebody else took over because this process stood still for too long. Rejects when it cannot be asked. */
   isHeld(): Promise<boolean>
   release(): Promise<void>
+}
+
+/** Someone who waits for a place on the {@link SignInBoard}. */
+export interface BoardWait {
+  readonly signal?: AbortSignal
+  /** Hears once that another process has the place, or had it when it ended. */
+  readonly onWait?: () => void
+}
+
+/** How a sign-in ended in which a person was asked. */
+export interface SignInEnd {
+  /** Another one for every end. */
+  readonly id: string
+  /** Milliseconds since 1970, by the clock of whoever posted it. */
+  readonly at: number
+  /** The code of the error; absent when the person is signed in. */
+  readonly failure?: string
+}
+
+/**
+ * What the processes of one machine know of each other's sign-ins, so that a person is asked once and for one thing at a
+ * time. Nothing on it is secret, and no right on it outlives its process. Throws `store_failed` when the medium fails.
+ */
+export interface SignInBoard {
+  /** Waits for the exclusive right to sign in for an identity. */
+  claim(identity: string, wait?: BoardWait): Promise<Lease>
+  /** Waits for the exclusive right to ask the person, whoever signs in to whatever: one browser tab at a time. */
+  claimPerson(wait?: BoardWait): Promise<Lease>
+  /** How the last sign-in for an identity ended, if that is known. */
+  lastEnd(identity: string): Promise<SignInEnd | undefined>
+  /** To be called by the holder of the claim only. */
+  postEnd(identity: string, end: Omit<SignInEnd, 'id'>): Promise<void>
 }
 
 /**
@@ -119,8 +151,16 @@ export interface RedirectAddress {
 
 /** Takes authorization responses on the loopback interface (RFC 8252 §7.3). One listener per port and process. */
 export interface RedirectReceiver {
-  /** Binds. Throws `port_in_use`, naming port and holder. */
-  listen(address: RedirectAddress): Promise<RedirectListener>
+  /**
+   * Binds. The only port of an address is waited for while another process of latchkey signs in there, where a
+   * `patience` is given. Throws `port_in_use`, naming port and holder.
+   */
+  listen(address: RedirectAddress, patience?: PortPatience): Promise<RedirectListener>
+}
+
+export interface PortPatience extends BoardWait {
+  /** Milliseconds. */
+  readonly limit: number
 }
 
 /** One sign-in's share of a loopback listener. `close` frees the port when nobody else uses it. */
@@ -213,6 +253,8 @@ export interface Platform {
   readonly createStore: (emit: EventListener, place: StorePlace) => CredentialStore
   /** The store of programs that choose none: `LATCHKEY_STORE`. */
   readonly defaultStore?: string | undefined
+  /** What keeps the sign-ins of several processes apart; absent where there is only this process. */
+  readonly createSignInBoard?: (emit: EventListener) => SignInBoard
   readonly redirectReceiver?: RedirectReceiver
   readonly userAgent?: UserAgent
   readonly secretReader?: SecretReader

@@ -209,6 +209,19 @@ describe('the files', () => {
     await leftAlone(home, open(home, noKeychain, 'auto').store, /keychain of the system cannot be used/)
   })
 
+  test('a listing leaves out what cannot be opened, with a warning, and nothing else', async () => {
+    const home = newHome()
+    const plain = { ...key, identity: { ...key.identity, server_url: 'https://mcp.example.com/plain' } }
+    await open(home, scriptedKeychain().openKeychain).store.write(key, record)
+    const events: LatchkeyEvent[] = []
+    const store = createFileStore({ home, emit: (event) => void events.push(event) })
+    await store.write(plain, { ...plain.identity, access_token: 'plain' })
+    expect((await store.list({ kind: 'tokens' })).map((stored) => stored.key)).toEqual([plain])
+    expect(events).toMatchObject([
+      { code: 'record_does_not_fit', message: expect.stringMatching(/left out: .*sealed with the key/) },
+    ])
+  })
+
   test('another account beside sealed records is stored in clear by who has no key', async () => {
     const home = newHome()
     await open(home, scriptedKeychain().openKeychain).store.write(key, record)

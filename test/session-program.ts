@@ -37,6 +37,12 @@ export interface SessionProgram {
 /** A program for `BROWSER`: signs in as a person would. */
 export const consentBrowser = new URL('./fixtures/consent-browser.mjs', import.meta.url).pathname
 
+/** A program bundled into one file that plain Node runs. */
+export interface BundledProgram {
+  readonly file: string
+  remove(): Promise<void>
+}
+
 /** Bundles `session-child.ts`. */
 export async function buildSessionProgram(): Promise<SessionProgram> {
   const { file, remove } = await buildProgram('session-child')
@@ -44,7 +50,7 @@ export async function buildSessionProgram(): Promise<SessionProgram> {
 }
 
 /** Bundles `NAME.ts` of this folder into a file that Node runs; packages are found where the checkout has them. */
-export async function buildProgram(name: string): Promise<{ file: string; remove(): Promise<void> }> {
+export async function buildProgram(name: string): Promise<BundledProgram> {
   const cache = join(import.meta.dirname, '../node_modules/.cache')
   await mkdir(cache, { recursive: true })
   const folder = await mkdtemp(join(cache, 'program-'))

@@ -210,6 +210,20 @@ describe('a response', () => {
   })
 })
 
+test('a client that its server has forgotten is told of once, and the next beginning registers anew', async () => {
+  await start()
+  const finish = async () => complete(await comeBack((await begin()).authorizationUrl))
+  await finish()
+  await finish()
+  expect(authorizationServer.requests.to('/reg')).toHaveLength(1)
+  const { authorizationUrl } = await begin()
+  const response = await comeBack(authorizationUrl)
+  await authorizationServer.deleteClient(new URL(authorizationUrl).searchParams.get('client_id')!)
+  expect(await failureOf(complete(response))).toMatchObject({ error: 'invalid_client' })
+  expect(await finish()).toMatchObject({ state: 'signed_in' })
+  expect(authorizationServer.requests.to('/reg')).toHaveLength(2)
+})
+
 test('a step-up asks for what is missing besides what was asked for before', async () => {
   await start(
     { scopes: ['mcp:read', 'mcp:write'], offlineAccess: false },

@@ -94,7 +94,7 @@ async function logIn(changes: Partial<TokenSet> = {}): Promise<TokenSet> {
     token_endpoint_auth_method: 'none',
     created_at: now,
   }
-  await keeper().save({ tokens, registration })
+  await keeper().save({ tokens, registration, isNewClient: true })
   server.requests.clear()
   return tokens
 }
@@ -439,4 +439,24 @@ test('tokens that need no person are asked for once by all who ask in the same m
   const outcomes = await Promise.allSettled([1, 2, 3].map(() => other.obtain(() => false, refuse)))
   expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
   expect(asked).toBe(2)
+})
+
+test('a registration in doubt stays, and a login with it clears it', async () => {
+  const tokens = await logIn()
+  const one = keeper()
+  const [registration] = await one.registrations()
+  await one.doubt(registration!)
+  expect(await keeper().registrations()).toEqual([{ ...registration, doubted_at: expect.any(Number) }])
+  // The tokens do not need it.
+  expect(await usable(keeper())).toEqual(tokens)
+  await one.save({ tokens, registration, isNewClient: false })
+  expect(await keeper().registrations()).toEqual([registration])
+})
+
+test('a registration that somebody else replaced is not doubted', async () => {
+  await logIn()
+  const one = keeper()
+  const [registration] = await one.registrations()
+  await one.doubt({ ...registration!, client_id: 'the one before' })
+  expect(await keeper().registrations()).toEqual([registration])
 })

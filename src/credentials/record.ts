@@ -53,6 +53,8 @@ const REGISTRATION: Members<ClientRegistration> = {
   registration_access_token: optionalText,
   scope: optionalText,
   dpop_bound_access_tokens: { type: 'boolean', required: false },
+  refused_document: optionalText,
+  doubted_at: optionalSeconds,
   created_at: seconds,
 }
 
@@ -70,6 +72,7 @@ const PENDING_SIGN_IN: Members<PendingSignIn> = {
   client_id: text,
   client_kind: text,
   registration: { type: 'object', required: false },
+  registration_is_stored: { type: 'boolean', required: false },
   dpop_key: { type: 'object', required: false },
   expires_at: seconds,
 }

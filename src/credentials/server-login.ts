@@ -18,12 +18,15 @@ import { renewalOf } from '../flow/renewal.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { type SignInParts, signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
+import type { SignInBoard } from '../ports.ts'
 import { AuthorizationState } from './authorization-state.ts'
 import { GrantLogin } from './grant-login.ts'
 import { type Identity, identityString } from './identity.ts'
 import { Keeper } from './keeper.ts'
 import { loginCommand, loginRequired } from './login-command.ts'
+import type { MachineParts } from './machine-place.ts'
 import type { Runtime } from './runtime.ts'
+import { besideOthers } from './sign-in-elsewhere.ts'
 import type { Turn } from './sign-in-queue.ts'
 import { StepUpLimit } from './step-up-limit.ts'
 import { WebLogin } from './web-login.ts'
@@ -157,7 +160,7 @@ export class ServerLogin {
     signal,
   }: SignInWish = {}): Promise<void> {
     if (this.byGrant) return this.byGrant.signIn(force)
-    const { signInQueue, receiver, emit } = this.#runtime
+    const { signInQueue, signInBoard, receiver, emit } = this.#runtime
     const identity = this.#shared
     // Another client of this process may have stored what this one has not read yet.
     if (since !== undefined && since !== this.signIns) return void (await this.keeper.read())
@@ -177,6 +180,7 @@ export class ServerLogin {
         server: this.server.name,
         emit,
         perform,
+        machine: this.#besideOthers({ challenge, explicit, force }, signInBoard()),
         ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
       })
       .catch((error: unknown) => {
@@ -185,6 +189,20 @@ export class ServerLogin {
           : error
       })
     await this.keeper.read()
+  }
+
+  #besideOthers(
+    wish: { challenge: ChallengeSummary | undefined; explicit: boolean; force: boolean },
+    board: SignInBoard | undefined,
+  ): MachineParts<TokenSet> | undefined {
+    if (!board) return undefined
+    const { server, loginCommand, emit } = this.#context
+    const required = (why: string) => this.required(wish.challenge, why)
+    const { keeper } = this
+    return besideOthers(
+      { server, loginCommand, emit, keeper, limit: this.#runtime.callbackTimeout, required, ...wish },
+      board,
+    )
   }
 
   /** Revokes where the server can, then deletes. `undefined` when there was no login. */
@@ -228,6 +246,7 @@ export class ServerLogin {
         openUrl: (startUrl) => this.#open(startUrl),
         timeout: this.#runtime.callbackTimeout,
         save: (brought) => this.keeper.save(brought),
+        doubt: (registration) => this.keeper.doubt(registration),
       },
       { ...this.#context, signal },
     )

@@ -4,6 +4,7 @@ import {
   SignInTimedOutError,
   StoreConflictError,
 } from '../errors/index.ts'
+import { mayNotKnowClient, refusesClient } from '../flow/client-proof.ts'
 import type { FlowContext } from '../flow/context.ts'
 import { beginWebSignIn, completeWebSignIn, type PendingSignIn } from '../flow/web-sign-in.ts'
 import type { CredentialStore, StoredRecord } from '../ports.ts'
@@ -71,8 +72,20 @@ export class WebLogin {
     const pending = await this.#redeem(parameters.get('state'))
     if (context.clock.now() / 1000 >= pending.expires_at) throw this.#tooLate()
     const { settings } = server
-    await keeper.save(await completeWebSignIn({ pending, parameters, settings }, context))
+    const result = await completeWebSignIn({ pending, parameters, settings }, context).catch(
+      (error: unknown) => this.#failed(error, pending),
+    )
+    await keeper.save(result)
     context.emit({ type: 'signed_in', server: context.server })
+  }
+
+  /** A client that its server no longer knows is not used again: the next beginning registers anew. */
+  async #failed(error: unknown, { registration, registration_is_stored }: PendingSignIn): Promise<never> {
+    const isDoubtful = refusesClient(error) || mayNotKnowClient(error)
+    if (registration && registration_is_stored && isDoubtful) {
+      await this.#parts.keeper.doubt(registration).catch(() => {})
+    }
+    throw error
   }
 
   /** Takes the sign-in out of the store. Of two who come with one `state` the store lets one go on. */

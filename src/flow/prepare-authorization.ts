@@ -4,15 +4,15 @@ import type { AuthorizationCodeRequest } from './authorization-code.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
 import { missingDpop, newDpopKey } from './dpop.ts'
-import { obtainClient } from './obtain-client.ts'
+import { type ClientRequest, obtainClient } from './obtain-client.ts'
 import { probe } from './probe.ts'
 import type { SignInRequest } from './sign-in.ts'
 
-/** All that an authorization request says, but for the prompt. */
-export type PreparedAuthorization = Pick<
-  AuthorizationCodeRequest,
-  'discovery' | 'client' | 'scope' | 'dpopKey'
->
+/** All that an authorization request says, but for the prompt; and what the client was obtained with, to replace it. */
+export interface PreparedAuthorization
+  extends Pick<AuthorizationCodeRequest, 'discovery' | 'client' | 'scope' | 'dpopKey'> {
+  readonly clientRequest: ClientRequest
+}
 
 /**
  * What has to be known before a person is asked: challenge, authorization server, scope, client.
@@ -35,11 +35,9 @@ export async function prepareAuthorization(
   const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
   const dpopKey = await newDpopKey(settings, discovery.metadata)
   const scope = scopeOf(request, discovery, challenge)
-  const client = await obtainClient(
-    { serverUrl, settings, discovery, challenge, redirectUri, scope, registrations },
-    context,
-  )
-  return { discovery, client, scope, dpopKey }
+  const clientRequest = { serverUrl, settings, discovery, challenge, redirectUri, scope, registrations }
+  const client = await obtainClient(clientRequest, context)
+  return { discovery, client, scope, dpopKey, clientRequest }
 }
 
 /** OpenID Connect Core §3.1.2.1: `offline_access` needs consent, `login` makes the server ask who it is. */

@@ -9,8 +9,9 @@ import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
 import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
 import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
-import type { Proven } from './client-proof.ts'
+import { mayNotKnowClient, type Proven, refusesClient } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
+import { type ObtainedClient, replaceClient } from './obtain-client.ts'
 import {
   asksOffline,
   type PreparedAuthorization,
@@ -38,12 +39,16 @@ export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 't
   readonly receiver: RedirectReceiver
   /** Stores the outcome: the browser says "done" only afterwards. */
   readonly save: (result: SignInResult) => Promise<void>
+  /** Remembers that the server may have forgotten this stored client. */
+  readonly doubt: (registration: ClientRegistration) => Promise<void>
 }
 
 /** What a sign-in brought: all of it is to be stored. */
 export interface SignInResult {
   readonly tokens: TokenSet
   readonly registration: ClientRegistration | undefined
+  /** The client was registered in this sign-in: it takes the place of another one. */
+  readonly isNewClient: boolean
 }
 
 /** Signs a person in: port, challenge, discovery, client, browser, tokens. In this order, so that each can fail early. */
@@ -57,7 +62,12 @@ export async function signIn(
     request.settings,
     request.registrations.map(({ redirect_uri }) => redirect_uri),
   )
-  const listener = await parts.receiver.listen(address)
+  const { server, signal, emit } = context
+  const listener = await parts.receiver.listen(address, {
+    limit: parts.timeout,
+    onWait: () => emit({ type: 'sign_in_queued', server, ahead: 1, elsewhere: 'other_login' }),
+    ...(signal && { signal }),
+  })
   try {
     context.emit({
       type: 'redirect_listening',
@@ -78,12 +88,33 @@ async function signInAt(
   context: FlowContext,
 ): Promise<SignInResult> {
   const prepared = await prepareAuthorization(request, listener.redirectUri, context)
-  return authorize(prepared, request, { ...parts, listener }, context)
+  const { client, clientRequest, ...wanted } = prepared
+  const doubt = ({ isStored, registration }: ObtainedClient) => doubted(isStored && registration, parts)
+  const authorizeAs = (as: ObtainedClient) =>
+    authorize({ ...wanted, client: as }, request, { ...parts, listener, unanswered: doubt }, context)
+  try {
+    return await authorizeAs(client)
+  } catch (error) {
+    const isRefused = refusesClient(error)
+    if (isRefused || mayNotKnowClient(error)) await doubt(client)
+    // Once: a client that was registered a moment ago and is refused as well will not be helped by the next one.
+    const replacement = isRefused ? await replaceClient(client, clientRequest, context) : undefined
+    if (!replacement) throw error
+    return authorizeAs(replacement)
+  }
+}
+
+/** What went wrong counts more than that this could not be noted. */
+async function doubted(
+  registration: ClientRegistration | undefined | false,
+  { doubt }: Pick<SignInParts, 'doubt'>,
+): Promise<void> {
+  if (registration) await doubt(registration).catch(() => {})
 }
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
 async function authorize(
-  wanted: PreparedAuthorization,
+  wanted: Omit<PreparedAuthorization, 'clientRequest'>,
   { settings, force, previous }: SignInRequest,
   parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
@@ -102,7 +133,8 @@ async function authorize(
         // Whoever came this far by a page of somebody else's has said yes to it.
         ...(foreign !== undefined && { confirmed_authorization_host: foreign }),
       }
-      const result = { tokens, registration: proven.registration }
+      const { registration, isStored = false } = proven
+      const result = { tokens, registration, isNewClient: registration !== undefined && !isStored }
       await parts.save(result)
       return result
     }

@@ -33,6 +33,8 @@ export interface PendingSignIn {
   readonly client_kind: ClientKind
   /** Of a dynamic client. The secret of a configured one stays in the configuration. */
   readonly registration?: ClientRegistration
+  /** The registration was stored before: its server may have forgotten it. */
+  readonly registration_is_stored?: boolean
   /** The private key that the code and the tokens are bound to (RFC 9449). */
   readonly dpop_key?: DpopKey
   readonly expires_at: number
@@ -132,7 +134,8 @@ export async function completeWebSignIn(
     redirect_uri: pending.redirect_uri,
     ...(dpopKey && { dpop_key: dpopKey }),
   }
-  return { tokens, registration: proven.registration }
+  const { registration, isStored = false } = proven
+  return { tokens, registration, isNewClient: registration !== undefined && !isStored }
 }
 
 function pendingOf(
@@ -156,6 +159,7 @@ function pendingOf(
     client_id: client.client.client_id,
     client_kind: client.kind,
     ...(client.registration && { registration: client.registration }),
+    ...(client.isStored && { registration_is_stored: true }),
     ...(dpopKey && { dpop_key: dpopKey }),
     expires_at,
   }
@@ -174,14 +178,16 @@ function metadataOf(pending: PendingSignIn): ServerMetadata {
 }
 
 function clientOf(
-  { client_kind: kind, client_id, registration }: PendingSignIn,
+  { client_kind: kind, client_id, registration, registration_is_stored }: PendingSignIn,
   metadata: ServerMetadata,
   settings: OAuthSettings,
 ): ObtainedClient {
   const configured =
     kind === 'pre-registered' ? configuredClient({ settings, discovery: { metadata } }) : undefined
   if (configured) return configured
-  if (registration) return { kind, client: registration, registration }
+  if (registration) {
+    return { kind, client: registration, registration, ...(registration_is_stored && { isStored: true }) }
+  }
   return { kind, client: { client_id, token_endpoint_auth_method: 'none' } }
 }
 

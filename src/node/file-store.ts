@@ -100,6 +100,22 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     return { ...stored, record: plainRecord(await seal.open(stored.key, stored.record)) }
   }
 
+  /** What can be opened of a document; the rest is told of. */
+  const readable = async (
+    location: DocumentLocation,
+    document: CredentialDocument,
+  ): Promise<StoredRecord[]> => {
+    const stored: StoredRecord[] = []
+    for (const one of storedRecords(location, document)) {
+      try {
+        stored.push(await opened(one))
+      } catch (error) {
+        skip(location.path, error)
+      }
+    }
+    return stored
+  }
+
   /** Throws for a record that nobody here could read: it is not written over, and not deleted. */
   const guard = async (): Promise<(found: FoundRecord | undefined, path: string) => void> => {
     const known = (await seal?.keyIds()) ?? []
@@ -153,9 +169,7 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       for await (const location of listDocuments(folder, filter, skip)) {
         try {
           const decoded = await open(location).peek()
-          if (decoded?.state === 'ours') {
-            for (const one of storedRecords(location, decoded.document)) stored.push(await opened(one))
-          }
+          if (decoded?.state === 'ours') stored.push(...(await readable(location, decoded.document)))
           if (decoded?.state === 'damaged') skip(location.path, 'it cannot be read.')
           if (decoded?.state === 'newer')
             skip(location.path, 'it was written by a later version of latchkey.')
@@ -170,10 +184,9 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       const path = recordLock(home, key)
       await prepare()
       await folder.ensure(dirname(path))
-      const alongside = documentLock(documentLocation(home, key).path)
-      return asStoreFailure(path, 'locked', () =>
-        locks.acquire(path, { alongside, ...(signal && { signal }) }),
-      )
+      // Whoever died while it wrote held both locks: without this they would be waited for one after the other.
+      const next = documentLock(documentLocation(home, key).path)
+      return asStoreFailure(path, 'locked', () => locks.acquire(path, { next, ...(signal && { signal }) }))
     },
 
     async prepare(place) {

@@ -65,10 +65,9 @@ test('two locks of a dead holder are waited for at the same time, not one after 
   const next = join(folder, 'NEXT')
   await writeFile(`${path}.1`, '')
   await writeFile(`${next}.1`, '')
-  // Long beside the 200 ms after which the second is looked at.
   const staleAfter = 1500
   const locks = newProcess({ staleAfter })
-  const first = await locks.acquire(path, { alongside: next })
+  const first = await locks.acquire(path, { next })
   const taken = performance.now()
   const second = await locks.acquire(next)
   const wait = performance.now() - taken
@@ -82,7 +81,7 @@ test('a lock that is watched beside another is not taken from a holder who lives
   await writeFile(`${path}.1`, '')
   const holder = await newProcess({ staleAfter }).acquire(next)
   const locks = newProcess({ staleAfter })
-  const first = await locks.acquire(path, { alongside: next })
+  const first = await locks.acquire(path, { next })
   const waiting = locks.acquire(next, { signal: AbortSignal.timeout(staleAfter) })
   await expect(waiting).rejects.toThrow('timeout')
   expect(await holder.isHeld()).toBe(true)

@@ -91,6 +91,25 @@ async function expectRealCallbackToWin(): Promise<void> {
   expect((await page).body).toContain('Signed in to linear')
 }
 
+describe('another process that asks whether a sign-in holds the port', () => {
+  const question = (headers: Record<string, string>) =>
+    ask(`${new URL(listener.redirectUri).origin}/.latchkey`, { headers })
+
+  it('is told so, and nothing else', async () => {
+    const got = await question({ 'x-latchkey': '1' })
+    expect(got).toMatchObject({ status: 204, body: '' })
+    expect(got.headers['x-latchkey']).toBe('signing-in')
+    await expectRealCallbackToWin()
+  })
+
+  it('is not a web page: without the header there is nothing, and no other host is heard', async () => {
+    const got = await question({})
+    expect(got.status).toBe(404)
+    expect(got.headers['x-latchkey']).toBeUndefined()
+    expect((await question({ 'x-latchkey': '1', host: 'evil.example' })).status).toBe(421)
+  })
+})
+
 describe('the start URL', () => {
   it('is short and says nothing of the authorization request', () => {
     expect(signIn.startUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/start\/[A-Za-z0-9_-]{22}$/)

@@ -74,7 +74,7 @@ const otherKeys: CaseBody = async (store) => {
     tokens({ account: 'null' }),
     tokens({ url: 'https://mcp.example.com/other' }),
   ]) {
-    const other = await within(3000, `another key had to wait: ${JSON.stringify(key)}`, store.lock(key))
+    const other = await within(10_000, `another key had to wait: ${JSON.stringify(key)}`, store.lock(key))
     await other.release()
   }
   await lease.release()
@@ -135,6 +135,7 @@ const gaveUp: CaseBody = async (store, test) => {
   controller.abort(new Error('gave up'))
   await within(5000, 'waiting did not end with the signal', waiting)
   await lease.release()
+  // Shorter than a lease: one that leaked would come free by itself.
   const next = await within(3000, 'it was given to one that no longer waits', store.lock(tokens()))
   expectTrue(await next.isHeld(), 'the next holder does not hold it')
   await next.release()
