@@ -53,7 +53,7 @@ const fetch: Fetch = async (input, init) => {
   await standAt('sending')
   const response = await globalThis.fetch(input, init)
   const body = await response.arrayBuffer()
-  await standAt('answered')
+  await standAt(response.status === 429 ? 'put off' : 'answered')
   return new Response(body, response)
 }
 

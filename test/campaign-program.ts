@@ -4,9 +4,10 @@ import { type StoreChild, startStoreChild } from './store-program.ts'
 
 /**
  * Moments of a refresh at which a child can be held: the lock is taken and nothing read yet; the old token is read and the
- * lock about to be checked; all is checked and the request about to be sent; the answer is there and nothing written.
+ * lock about to be checked; all is checked and the request about to be sent; the server said to come back later; the answer
+ * is there and nothing written.
  */
-export type Gate = 'locked' | 'checking' | 'sending' | 'answered'
+export type Gate = 'locked' | 'checking' | 'sending' | 'put off' | 'answered'
 
 export interface CampaignWork {
   server: HttpServerConfig

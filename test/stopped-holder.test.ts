@@ -5,7 +5,7 @@ import { report, size } from './campaign.ts'
 import { newPlace } from './campaign-places.ts'
 import { type CampaignChild, type Gate, startCampaignChild } from './campaign-program.ts'
 import { openCampaignStore, type StoreAddress } from './campaign-stores.ts'
-import { startAuthorizationServer } from './fixtures/authorization-server.ts'
+import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
 import { hasPostgres, hasRedis } from './fixtures/databases.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { parameters, type RequestLog } from './fixtures/request-log.ts'
@@ -31,16 +31,32 @@ interface Server {
 }
 
 /** Rotates; a used refresh token that comes again ends the whole login, or, `tolerant`, every token works for ever. */
-async function startOidcProvider({ tolerant = false } = {}): Promise<Server> {
+async function startOidcProvider({
+  tolerant = false,
+} = {}): Promise<Server & { authorizationServer: AuthorizationServer }> {
   const authorizationServer = await startAuthorizationServer({ rotate: !tolerant })
   const server = await startProtectedServer(authorizationServer)
   return {
     url: server.url,
+    authorizationServer,
     requests: authorizationServer.requests,
     close: async () => {
       await Promise.all([server.close(), authorizationServer.close()])
     },
   }
+}
+
+/** As above, and busy at the first refresh. */
+async function startBusyServer(): Promise<Server> {
+  const server = await startOidcProvider()
+  let isBusy = true
+  server.authorizationServer.intercept = (request) => {
+    if (!isBusy || request.pathname !== '/token') return undefined
+    if (parameters(request).grant_type !== 'refresh_token') return undefined
+    isBusy = false
+    return { status: 429, headers: { 'retry-after': '1' } }
+  }
+  return server
 }
 
 /** Rotates; a used refresh token is refused, and nothing else happens. */
@@ -208,6 +224,25 @@ describe('a process that was stopped with the lock in its hands, with the file s
     },
     (context) => beforeItLooked('locked', 'alice', 'file', context),
   )
+
+  test.concurrent('while it waited for a busy server: it does not try again with the old token', {
+    timeout: 60_000,
+  }, async (context) => {
+    const { expect } = context
+    const { peer, holder, stored, refreshTokens, wake } = await stopAt(
+      'put off',
+      'file',
+      await startBusyServer(),
+      context,
+    )
+    expect((await peer.call()).said).toEqual(['alice'])
+    const newer = await stored()
+    expect(await wake()).toEqual(['store_failed'])
+    expect(refreshTokens()).toHaveLength(2)
+    expect(await stored()).toEqual(newer)
+    expect((await holder.call(5)).said).toEqual(Array(5).fill('alice'))
+    expect((await peer.call()).said).toEqual(['alice'])
+  })
 
   test.concurrent('between answer and write, where the old token ends the login: a new sign-in is used and stays', {
     timeout: 60_000,
