@@ -33,7 +33,7 @@ async function scene(
   return { server, bench, auth: { client_metadata_url: DOCUMENT, callback_port } }
 }
 
-test('the URL of the document is the client id, and nothing is registered', async () => {
+test('[REG-02] [CIMD-01] the URL of the document is the client id, and nothing is registered', async () => {
   const { server, bench, auth } = await scene(true)
   const status = await bench.login({ url: server.url!, auth })
   expect(status).toMatchObject({ state: 'signed_in', client_kind: 'metadata-document', client_id: DOCUMENT })
@@ -43,7 +43,7 @@ test('the URL of the document is the client id, and nothing is registered', asyn
   expect(token).not.toHaveProperty('client_secret')
 })
 
-test('a server that does not read such documents registers the client instead', async () => {
+test('[REG-02] [CIMD-02] a server that does not read such documents registers the client instead', async () => {
   const { server, bench, auth } = await scene(false)
   expect(await bench.login({ url: server.url!, auth })).toMatchObject({ client_kind: 'dynamic' })
   expect(server.requests.to('/register')).toHaveLength(1)

@@ -193,7 +193,7 @@ async function runLane(name: string, kills: number): Promise<Kill[]> {
       ...outcome,
       said: [isSpent ? 'login_required' : 'alice'],
     })
-    expect(next.took).toBeLessThan(NEXT_RUN_WITHIN)
+    expect(next.took, JSON.stringify(outcome)).toBeLessThan(NEXT_RUN_WITHIN)
     for (const wait of next.lockWaits) expect(wait).toBeLessThan(LOCK_BLOCKS_WITHIN)
     if (isSpent) {
       await lane.login()

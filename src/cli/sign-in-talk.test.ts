@@ -28,7 +28,7 @@ function conversation(isTerminal: boolean) {
   return { clock, tell, start, written, text: () => written.join('') }
 }
 
-test('the whole URL stands on a line of its own, and the exact redirect URI before the browser opens', () => {
+test('[OPEN-05] the whole URL stands on a line of its own, and the exact redirect URI before the browser opens', () => {
   const { start, text } = conversation(false)
   start()
   const lines = text().split('\n')

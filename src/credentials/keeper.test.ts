@@ -113,7 +113,7 @@ test('a login that is alive is used as it is; without one there is nothing', asy
   expect(server.requests).toHaveLength(0)
 })
 
-test('ten parallel callers share one refresh', async () => {
+test('[REF-05] ten parallel callers share one refresh', async () => {
   await logIn()
   clock.pass(hour)
   let locks = 0
@@ -129,7 +129,7 @@ test('ten parallel callers share one refresh', async () => {
   expect((await newStore().read(tokensKey(identity)))!.record.access_token).toBe(tokens[0]!.access_token)
 })
 
-test('two keepers on one store refresh once: the second takes what the first wrote', async () => {
+test('[REF-05] two keepers on one store refresh once: the second takes what the first wrote', async () => {
   await logIn()
   clock.pass(hour)
   const [first, second] = [keeper(), keeper({ store: newStore() })]
@@ -146,7 +146,7 @@ test('a caller whose token was refused gets the newer one, without another refre
   expect(refreshTokens()).toEqual([before.refresh_token])
 })
 
-test('renews when less than a minute is left, not before', async () => {
+test('[REF-08] renews when less than a minute is left, not before', async () => {
   const tokens = await logIn()
   const one = keeper()
   clock.pass(hour - 62_000)
@@ -155,7 +155,7 @@ test('renews when less than a minute is left, not before', async () => {
   expect((await usable(one))!.access_token).not.toBe(tokens.access_token)
 })
 
-test('without a refresh token it is used to its end, and then it is over but not deleted', async () => {
+test('[REF-02] without a refresh token it is used to its end, and then it is over but not deleted', async () => {
   const { refresh_token: _none, ...tokens } = await logIn()
   await store.write(tokensKey(identity), encodeRecord(tokensKey(identity), tokens))
   const before = await stored()
@@ -174,7 +174,7 @@ const troubles: Record<string, Answer> = {
   'a page instead of JSON': { status: 200, body: '<html>' },
   temporarily_unavailable: { status: 400, body: { error: 'temporarily_unavailable' } },
 }
-test.each(Object.entries(troubles))('%s keeps the store byte for byte', async (_title, answer) => {
+test.each(Object.entries(troubles))('[REF-06] %s keeps the store byte for byte', async (_title, answer) => {
   // The scripted server acts on the request before its answer is spoilt.
   server.settings.rotate = false
   const tokens = await logIn()
@@ -199,7 +199,7 @@ test.each(Object.entries(troubles))('%s keeps the store byte for byte', async (_
   ])
 })
 
-test('invalid_grant ends this login and no other', async () => {
+test('[REF-06] invalid_grant ends this login and no other', async () => {
   await logIn()
   const other = tokensKey({ ...identity, configuredClientId: 'another' })
   await store.write(other, { ...other.identity, access_token: 'kept' })
@@ -212,7 +212,7 @@ test('invalid_grant ends this login and no other', async () => {
   expect(await keeper().registrations()).toHaveLength(1)
 })
 
-test('invalid_client ends the login and the registration of that very client', async () => {
+test('[REG-12] invalid_client ends the login and the registration of that very client', async () => {
   await logIn()
   clock.pass(hour)
   answerTokens(() => ({ ...tokenError('invalid_client', 'deleted'), status: 401 }))
@@ -234,7 +234,7 @@ test('invalid_client leaves a registration that is newer alone', async () => {
 })
 
 test.each(['a token', 'invalid_grant', 'invalid_client'])(
-  'a login that was stored while the server answered %s is used, not overwritten or deleted',
+  '[REF-07] a login that was stored while the server answered %s is used, not overwritten or deleted',
   async (title) => {
     const tokens = await logIn()
     clock.pass(hour)
@@ -263,13 +263,14 @@ const misfits: Record<string, [Partial<TokenSet>, KeeperParts['settings']]> = {
       },
     },
   ],
-  'another resource': [{}, { resource: 'https://other.example' }],
+  '[BIND-01] [USE-03] an issuer other than the one configured': [{}, { issuer: 'https://other.example' }],
+  '[USE-03] another resource': [{}, { resource: 'https://other.example' }],
   'a resource where none is wanted': [{}, { resource: 'off' }],
   'a configured client under the key of a dynamic one': [{ client_kind: 'pre-registered' }, {}],
   'a method nobody knows': [{ token_endpoint_auth_method: 'mtls' as never }, {}],
 }
 test.each(Object.entries(misfits))(
-  'a record with %s is neither used nor deleted, and told of once',
+  '[STORE-05] a record with %s is neither used nor deleted, and told of once',
   async (_title, [changes, settings]) => {
     await logIn(changes)
     const before = await stored()
@@ -362,7 +363,7 @@ test('a renewal is written into the room that was taken before the request, and 
   expect(order).toEqual(['reserve', 'request', 'write', 'release'])
 })
 
-test('a renewal that cannot be written is an error, but this process goes on with it', async () => {
+test('[REF-11] a renewal that cannot be written is an error, but this process goes on with it', async () => {
   const before = await logIn()
   clock.pass(hour)
   const disk = fillableStore()

@@ -14,7 +14,7 @@ export type Interactive = 'auto' | 'always' | 'never'
 
 /** The platform and the caller's options in one piece: made once for a client, an authorized fetch or a command. */
 export interface Runtime {
-  readonly network: (server: string, serverUrl: string) => ServerNetwork
+  readonly network: (server: string, serverUrl: string, configured?: readonly string[]) => ServerNetwork
   readonly clock: Clock
   readonly store: CredentialStore
   readonly receiver: RedirectReceiver | undefined

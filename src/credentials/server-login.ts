@@ -11,6 +11,7 @@ import {
 } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
+import { configuredUrls } from '../flow/configured-urls.ts'
 import type { FlowContext } from '../flow/context.ts'
 import { missingDpop } from '../flow/dpop.ts'
 import { grantClient, usesGrant } from '../flow/grant.ts'
@@ -302,9 +303,9 @@ export class ServerLogin {
 
 function flowContext(server: OAuthServer, identity: Identity, runtime: Runtime): FlowContext {
   const { network, clock, emit, clientName, secretReader } = runtime
-  const { name, url } = server
+  const { name, url, settings } = server
   return {
-    ...network(name, url),
+    ...network(name, url, configuredUrls(settings)),
     server: name,
     emit,
     clock,

@@ -3,6 +3,7 @@ import { initialScope, unionScope } from '../oauth/scope.ts'
 import type { AuthorizationCodeRequest } from './authorization-code.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, discover } from './discover.ts'
+import { discoverPinned } from './discover-pinned.ts'
 import { missingDpop, newDpopKey } from './dpop.ts'
 import { type ClientRequest, obtainClient } from './obtain-client.ts'
 import { probe } from './probe.ts'
@@ -24,20 +25,32 @@ export async function prepareAuthorization(
   redirectUri: string,
   context: FlowContext,
 ): Promise<PreparedAuthorization> {
-  const { serverUrl, settings, previous, registrations } = request
+  const { serverUrl, settings, registrations } = request
   // With configured metadata nothing the server says can change the way.
   const challenge =
     request.challenge ??
     (settings.oauth_provider ? undefined : await probe(serverUrl, request.headers, context))
   const missing = missingDpop(context.server, challenge, settings)
   if (missing) throw missing
-  const knownIssuers = previous ? [previous.issuer] : []
-  const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
+  const discovery = await discoverFor(request, challenge, context)
   const dpopKey = await newDpopKey(settings, discovery.metadata)
   const scope = scopeOf(request, discovery, challenge)
   const clientRequest = { serverUrl, settings, discovery, challenge, redirectUri, scope, registrations }
   const client = await obtainClient(clientRequest, context)
   return { discovery, client, scope, dpopKey, clientRequest }
+}
+
+/** A registered client follows the server to wherever it moves; a configured one belongs to one authorization server. */
+function discoverFor(
+  { serverUrl, settings, previous, force = false }: SignInRequest,
+  challenge: ChallengeSummary | undefined,
+  context: FlowContext,
+): Promise<Discovery> {
+  const where = { serverUrl, settings, challenge }
+  if (settings.client_id === undefined) {
+    return discover({ ...where, knownIssuers: previous ? [previous.issuer] : [] }, context)
+  }
+  return discoverPinned({ ...where, previous, acceptMove: force }, context)
 }
 
 /** OpenID Connect Core §3.1.2.1: `offline_access` needs consent, `login` makes the server ask who it is. */

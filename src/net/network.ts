@@ -5,8 +5,8 @@ import { createUrlPolicy } from './url-policy.ts'
 
 /** The network for each configured server: what it may reach depends on where the user's own server is. */
 export function createNetwork(parts: Omit<ExchangeParts, 'server'>) {
-  return (server: string, serverUrl: string): ServerNetwork => {
-    const policy = createUrlPolicy(serverUrl)
+  return (server: string, serverUrl: string, configured?: readonly string[]): ServerNetwork => {
+    const policy = createUrlPolicy(serverUrl, configured)
     const told = { ...parts, server }
     return {
       judgeUrl: policy.judge,

@@ -126,7 +126,7 @@ describe('a GET', () => {
 describe('a POST to the token endpoint', () => {
   const post = { method: 'POST', body: new URLSearchParams({ code: 'once' }) }
 
-  test('is never repeated after a reset', async () => {
+  test('[NET-08] is never repeated after a reset', async () => {
     const server = await serve({ destroy: true })
     const { fetch, waits } = network(server.origin, { stage: 'token' })
     await expect(fetch(`${server.origin}/token`, post)).rejects.toMatchObject({ code: 'network_failed' })
@@ -188,7 +188,7 @@ describe('a POST to the token endpoint', () => {
     expect(server.requests.map(({ body }) => body)).toEqual(Array(3).fill('code=once'))
   })
 
-  test('is never sent on by a redirect', async () => {
+  test('[REF-01] [NET-08] is never sent on by a redirect', async () => {
     const target = await serve({ body: 'stolen' })
     const server = await serve({ status: 307, headers: { location: `${target.origin}/token` } })
     const { fetch } = network(server.origin, { stage: 'token' })
@@ -220,14 +220,14 @@ describe('a redirect of a GET', () => {
     ['to plain http', 'http://as.example/doc'],
     ['to a file', 'file:///etc/passwd'],
     ['with user info', 'https://a:b@as.example/'],
-  ])('%s is refused', async (_what, location) => {
+  ])('[NET-05] %s is refused', async (_what, location) => {
     const server = await serve({ status: 302, headers: { location } })
     const { fetch } = network(server.origin)
     await expect(fetch(`${server.origin}/doc`)).rejects.toMatchObject({ code: 'url_refused' })
     expect(server.requests).toHaveLength(1)
   })
 
-  test('of a remote server to this machine is refused', async () => {
+  test('[NET-02] [NET-05] of a remote server to this machine is refused', async () => {
     const local = await serve({ body: 'internal' })
     // The remote server is played by a caller's own fetch: a test cannot have a public address.
     const remote: Fetch = async (input) =>
@@ -239,7 +239,7 @@ describe('a redirect of a GET', () => {
     expect(local.requests).toHaveLength(0)
   })
 
-  test('is given up after five', async () => {
+  test('[NET-05] is given up after five', async () => {
     const server = await serve({ status: 302, headers: { location: '/again' } })
     const { fetch } = network(server.origin)
     expect((await fetch(`${server.origin}/doc`)).status).toBe(302)
@@ -254,7 +254,7 @@ describe('a redirect of a GET', () => {
 })
 
 describe('the limit of 15 s', () => {
-  test('ends a request that is not answered', async () => {
+  test('[NET-09] ends a request that is not answered', async () => {
     const server = await serve({ hang: true })
     const { clock, fetch, events } = network(server.origin, { stage: 'token' })
     const pending = fetch(`${server.origin}/token`, { method: 'POST', body: 'x' })
@@ -284,7 +284,7 @@ describe('the limit of 15 s', () => {
   })
 })
 
-test('an address that was never allowed is not asked', async () => {
+test('[NET-02] an address that was never allowed is not asked', async () => {
   const server = await serve({ body: 'x' })
   const { fetch, events, judgeUrl } = network('https://mcp.example/mcp')
   await expect(fetch(`${server.origin}/doc`)).rejects.toMatchObject({ code: 'url_refused' })
