@@ -5,13 +5,13 @@ import { performance } from 'node:perf_hooks'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createPostgresStore, postgresSchema } from '../src/stores/postgres.ts'
 import { createRedisStore } from '../src/stores/redis.ts'
+import { size } from './campaign.ts'
 import { hasPostgres, hasRedis, postgresNames, redisNames } from './fixtures/databases.ts'
 import { requires } from './requires.ts'
 import { buildFleetChild, type StoreChild, startStoreChild, temporaryFolder } from './store-program.ts'
 
 const PROCESSES = 6
-/** A night's run: `LATCHKEY_TEST_ROUNDS=1000 npx vitest run test/fleet-lock.test.ts`. */
-const ROUNDS = Number(process.env.LATCHKEY_TEST_ROUNDS ?? 20)
+const ROUNDS = size(20, 1000)
 const SECRET = randomBytes(32).toString('base64')
 const KEYS = { current: 'k1', keys: { k1: SECRET } }
 

@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createFileStore } from '../src/node/file-store.ts'
+import { size } from './campaign.ts'
 import { buildStoreChild, type StoreChild, startStoreChild, temporaryFolder } from './store-program.ts'
 
 const PROCESSES = 8
-/** A night's run: `LATCHKEY_TEST_ROUNDS=1000 npx vitest run test/store-lock.test.ts`. */
-const ROUNDS = Number(process.env.LATCHKEY_TEST_ROUNDS ?? 25)
+const ROUNDS = size(25, 1000)
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
 let program = ''

@@ -1,4 +1,5 @@
 import { isLatchkeyError, StoreFailedError, type TokenRequestRefusedError } from '../errors/index.ts'
+import type { FlowContext } from '../flow/context.ts'
 import type { SignInResult } from '../flow/sign-in.ts'
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
 import type { Lease, Reservation } from '../ports.ts'
@@ -219,8 +220,6 @@ export class Keeper {
     const { store } = this.#parts
     const room = await store.reserve?.(this.#login.key)
     try {
-      // The last thing: a process that slept may have lost the lock to one that renews right now.
-      if (!(await lease.isHeld())) throw this.#lockLost()
       return await this.#exchangeHeld(held, { lease, room, patient })
     } finally {
       await room?.release()
@@ -234,15 +233,33 @@ export class Keeper {
     const { context, renewal } = this.#parts
     let renewed: TokenSet
     try {
-      renewed = await renewal.renew(held.tokens, patient, context)
+      renewed = await renewal.renew(held.tokens, patient, this.#whileHeld(lease))
     } catch (error) {
       const terminal = renewal.isFinal(error, held.tokens)
-      if (isLatchkeyError(error))
+      if (isLatchkeyError(error) && !(error instanceof StoreFailedError))
         context.emit({ type: 'refresh_failed', server: context.server, code: error.code, terminal })
       if (!terminal) throw error
       return this.#endLogin(held, error as TokenRequestRefusedError, lease)
     }
     return this.#login.replace({ tokens: renewed, revision: held.revision }, room)
+  }
+
+  /**
+   * Looks at the lock as the last thing before every try: a process that slept, or waited for a busy server and slept then,
+   * may have lost it to one that renews right now.
+   */
+  #whileHeld(lease: Lease): FlowContext {
+    const { context } = this.#parts
+    const fetch: FlowContext['fetch'] = (stage, options = {}) =>
+      context.fetch(stage, {
+        ...options,
+        sign: async (url, init) => {
+          const signed = options.sign ? await options.sign(url, init) : init
+          if (!(await lease.isHeld())) throw this.#lockLost()
+          return signed
+        },
+      })
+    return { ...context, fetch }
   }
 
   /** The server said that this login is over. It is deleted, unless a newer one has taken its place. */

@@ -17,6 +17,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { LatchkeyEvent } from '../events.ts'
 import type { CredentialKey, CredentialStore } from '../ports.ts'
 import { createFileStore } from './file-store.ts'
+import { emptyDocument } from './store-document.ts'
+import { recordLock } from './store-folder-layout.ts'
 
 let folder = ''
 let home = ''
@@ -336,4 +338,21 @@ test('a home that cannot be created is a store_failed error with what to do', as
     code: 'store_failed',
     remedy: expect.stringContaining('LATCHKEY_HOME'),
   })
+})
+
+test('a process that died while it wrote held two locks, and both are waited for at once', async () => {
+  const key = tokens()
+  const path = await plant(key, JSON.stringify(emptyDocument(key)))
+  const document = join(`${path}.lock`, 'document')
+  const record = recordLock(home, key)
+  await mkdir(dirname(document), { mode: 0o700 })
+  for (const lock of [document, record]) await writeFile(`${lock}.1`, '', { mode: 0o600 })
+
+  const staleAfter = 2_000
+  const next = createFileStore({ home, emit: () => {}, staleAfter })
+  const lease = await next.lock(key)
+  const locked = performance.now()
+  await next.write(key, { ...key.identity, access_token: 'of the next process' })
+  expect(performance.now() - locked).toBeLessThan(staleAfter)
+  await lease.release()
 })

@@ -18,7 +18,7 @@ import {
   withoutRecord,
   withRecord,
 } from './store-document.ts'
-import { type DocumentFile, openDocument } from './store-document-file.ts'
+import { type DocumentFile, documentLock, openDocument } from './store-document-file.ts'
 import { createStoreFolder } from './store-folder.ts'
 import { asStoreFailure } from './store-folder-error.ts'
 import { type DocumentLocation, documentLocation, recordLock, tokensFolder } from './store-folder-layout.ts'
@@ -184,7 +184,9 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       const path = recordLock(home, key)
       await prepare()
       await folder.ensure(dirname(path))
-      return asStoreFailure(path, 'locked', () => locks.acquire(path, signal ? { signal } : {}))
+      // Whoever died while it wrote held both locks: without this they would be waited for one after the other.
+      const next = documentLock(documentLocation(home, key).path)
+      return asStoreFailure(path, 'locked', () => locks.acquire(path, { next, ...(signal && { signal }) }))
     },
 
     async prepare(place) {

@@ -61,6 +61,33 @@ test('a lock file that nobody touches is passed over after the limit, not delete
   expect(await names()).toEqual(['NAME.7', 'NAME.8.free'])
 })
 
+test('two locks of a dead holder are waited for at the same time, not one after the other', async () => {
+  const next = join(folder, 'NEXT')
+  await writeFile(`${path}.1`, '')
+  await writeFile(`${next}.1`, '')
+  const staleAfter = 1500
+  const locks = newProcess({ staleAfter })
+  const first = await locks.acquire(path, { next })
+  const taken = performance.now()
+  const second = await locks.acquire(next)
+  const wait = performance.now() - taken
+  expect(wait).toBeLessThan(staleAfter)
+  await Promise.all([first.release(), second.release()])
+})
+
+test('a lock that is watched beside another is not taken from a holder who lives', async () => {
+  const staleAfter = 600
+  const next = join(folder, 'NEXT')
+  await writeFile(`${path}.1`, '')
+  const holder = await newProcess({ staleAfter }).acquire(next)
+  const locks = newProcess({ staleAfter })
+  const first = await locks.acquire(path, { next })
+  const waiting = locks.acquire(next, { signal: AbortSignal.timeout(staleAfter) })
+  await expect(waiting).rejects.toThrow('timeout')
+  expect(await holder.isHeld()).toBe(true)
+  await Promise.all([first.release(), holder.release()])
+})
+
 test('a holder whose heart beats is waited for, however long', async () => {
   const staleAfter = 200
   const holder = await newProcess({ staleAfter }).acquire(path)

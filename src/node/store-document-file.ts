@@ -42,6 +42,11 @@ export function lockFolder(path: string): string {
   return `${path}.lock`
 }
 
+/** The lock around every change of a document, without its generation. */
+export function documentLock(path: string): string {
+  return join(lockFolder(path), 'document')
+}
+
 export function openDocument<T>(
   path: string,
   codec: DocumentCodec<T>,
@@ -57,9 +62,7 @@ export function openDocument<T>(
 
   const whileLocked = async <R>(work: (lease: Lease) => Promise<R>): Promise<R> => {
     await folder.ensure(lockFolder(path))
-    const lease = await asStoreFailure(path, 'locked', () =>
-      locks.acquire(join(lockFolder(path), 'document')),
-    )
+    const lease = await asStoreFailure(path, 'locked', () => locks.acquire(documentLock(path)))
     try {
       return await work(lease)
     } finally {
