@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    reporters: ['default', './test/skip-reporter.ts'],
+    reporters: ['default', './test/report-file.ts', './test/skip-reporter.ts'],
     // Real servers, processes and browsers on a small machine.
     testTimeout: 30_000,
     hookTimeout: 60_000,

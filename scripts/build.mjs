@@ -30,7 +30,15 @@ await rm(new URL('../dist', import.meta.url), { recursive: true, force: true })
 await Promise.all([
   build({
     ...shared,
-    entryPoints: { node: 'src/node.ts', index: 'src/index.ts', cli: 'src/command.ts' },
+    entryPoints: {
+      node: 'src/node.ts',
+      index: 'src/index.ts',
+      cli: 'src/command.ts',
+      keychain: 'src/keychain.ts',
+      redis: 'src/stores/redis.ts',
+      postgres: 'src/stores/postgres.ts',
+      'store-contract': 'src/stores/store-contract.ts',
+    },
     outdir: 'dist',
     format: 'esm',
     platform: 'neutral',

@@ -24,6 +24,34 @@ for (const opened of [1, 1]) {
 }
 `
 
+/** Every entry can be imported without the drivers; what needs one says which. */
+const STORES = `
+import assert from 'node:assert/strict'
+import { createMemoryStore } from 'latchkey'
+import { createKeychainStore } from 'latchkey/keychain'
+import { createPostgresStore, postgresSchema } from 'latchkey/postgres'
+import { createRedisStore } from 'latchkey/redis'
+import { storeContract } from 'latchkey/store-contract'
+
+for (const { run } of storeContract({ create: createMemoryStore })) await run()
+const keys = { current: 'k1', keys: { k1: new Uint8Array(32) } }
+const key = {
+  kind: 'tokens',
+  serverDomain: 'mcp.example.com',
+  account: null,
+  identity: { server_url: 'https://mcp.example.com/mcp', configured_client_id: null },
+}
+const redis = createRedisStore({ client: { sendCommand: async () => null }, keys })
+assert.equal(await redis.read(key), undefined)
+const postgres = createPostgresStore({ pool: { query: async () => ({ rows: [], rowCount: 0 }) }, keys })
+assert.equal(await postgres.read(key), undefined)
+assert.match(postgresSchema(), /CREATE TABLE/)
+await assert.rejects(createKeychainStore().write(key, { ...key.identity }), {
+  code: 'store_failed',
+  message: /npm install @napi-rs.keyring/,
+})
+`
+
 const root = fileURLToPath(new URL('..', import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), 'latchkey-smoke-'))
 const project = join(scratch, 'project')
@@ -55,6 +83,7 @@ function installTarball() {
   npm(project, 'install', '--ignore-scripts', '--no-audit', '--no-fund', join(scratch, tarball))
   copyFileSync(join(root, 'test/fixtures/consent-browser.mjs'), join(project, 'consent-browser.mjs'))
   writeFileSync(join(project, 'program.mjs'), PROGRAM)
+  writeFileSync(join(project, 'stores.mjs'), STORES)
   const packages = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))
   const size = execFileSync('du', ['-sk', join(project, 'node_modules')], { encoding: 'utf8' }).split('\t')[0]
   console.log(`smoke: installed ${packages.join(', ')}: ${(size / 1024).toFixed(1)} MB`)
@@ -102,6 +131,7 @@ async function runOn(binary) {
   const steps = {
     'the command answers': [bin, '--version'],
     'the library signs in and calls a tool, the second time without a browser': ['program.mjs'],
+    'the stores can be imported without their drivers': ['stores.mjs'],
     'the command uses the same login': [bin, 'call', servers.url, 'whoami'],
     'the command prints the token': [bin, 'token', servers.url],
     'the command signs out': [bin, 'logout', servers.url],

@@ -5,6 +5,7 @@ import type { CredentialKey, JsonObject, JsonValue } from './ports.ts'
 export const IDENTITY_MEMBERS: Readonly<Record<CredentialKey['kind'], readonly string[]>> = {
   tokens: ['server_url', 'configured_client_id'],
   registrations: ['issuer', 'redirect_uri'],
+  sign_ins: ['state'],
 }
 
 /** One string per key: equal exactly when kind, domain, account and all of the identity are equal. */

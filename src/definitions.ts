@@ -34,7 +34,7 @@ export interface OAuthSettings
     SecretSettings<'assertion'> {
   /** Absent: a person signs in. */
   grant?: GrantType
-  /** The only authorization server that the credentials of a grant are sent to. Default: the one seen first. */
+  /** The only authorization server that a configured client's credentials are sent to. Default: the one seen first. */
   issuer?: string
   /** Of `private_key`; default by its kind: ES256, ES384, ES512, RS256 or Ed25519. */
   signing_algorithm?: SigningAlgorithm

@@ -50,9 +50,11 @@ const RENDERERS: Renderers = {
     'callback',
     words('listening', { redirect_uri, instead_of_port: instead_of }),
   ],
-  sign_in_queued: ({ ahead }) => [
+  sign_in_queued: ({ ahead, elsewhere }) => [
     'authorization',
-    `waits for ${ahead} other ${ahead === 1 ? 'sign-in' : 'sign-ins'}`,
+    elsewhere === 'same_login'
+      ? 'another process signs in here: waits for its outcome'
+      : `waits for ${ahead} other ${ahead === 1 ? 'sign-in' : 'sign-ins'}${elsewhere ? ' of another process' : ''}`,
   ],
   authorization_started: ({ authorization_url, needs_confirmation, authorization_host, deadline }) => [
     'authorization',

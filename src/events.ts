@@ -85,6 +85,11 @@ export interface SignInQueued extends OfServer {
   type: 'sign_in_queued'
   /** How many sign-ins come before this one. */
   ahead: number
+  /**
+   * Another process signs in: for the very same login, whose outcome is shared then, or for another one that has the
+   * person or the callback port. Absent: the sign-ins are of this process.
+   */
+  elsewhere?: 'same_login' | 'other_login'
 }
 
 /** The browser is about to open. */
@@ -150,6 +155,7 @@ export interface CredentialsSaved extends OfServer {
   location: string
 }
 
+/** Also when another process signed in and this one waited for it. */
 export interface SignedIn extends OfServer {
   type: 'signed_in'
 }
@@ -193,6 +199,7 @@ export interface Warning extends Partial<OfServer> {
     | 'no_refresh_token'
     | 'record_does_not_fit'
     | 'not_revoked'
+    | 'keychain_unavailable'
   message: string
 }
 

@@ -15,7 +15,7 @@ export * from './public.ts'
 
 const latchkey = createLatchkey(webPlatform)
 
-export const { authorizedFetch, login, logout, status } = latchkey
+export const { authorizedFetch, beginLogin, completeLogin, login, logout, status } = latchkey
 
 /** Connects to the servers of a configuration and signs in where they ask for it. */
 export class MCPClient extends McpClient {

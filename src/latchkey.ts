@@ -1,13 +1,14 @@
 import { createAuthorizedFetch } from './authorized-fetch/authorized-fetch.ts'
 import type { HttpServerConfig } from './config/input.ts'
 import { definitionFromServer } from './config/mcp-servers.ts'
+import { checkWebRedirectUri } from './config/redirect-uri.ts'
 import { type LoginStatus, loginStatus } from './credentials/login-status.ts'
 import { createMemoryStore } from './credentials/memory-store.ts'
 import type { Runtime } from './credentials/runtime.ts'
 import { type ServerLogin, serverLogin } from './credentials/server-login.ts'
 import { SignInQueue } from './credentials/sign-in-queue.ts'
 import type { HttpServerDefinition, ServerDefinition } from './definitions.ts'
-import { ConfigInvalidError, UnsupportedError } from './errors/index.ts'
+import { type ChallengeSummary, ConfigInvalidError, UnsupportedError } from './errors/index.ts'
 import type { Revocation } from './flow/revoke.ts'
 import type { TokenSet } from './flow/token-set.ts'
 import { createRuntime, type FullPlatform, type LatchkeyOptions } from './options.ts'
@@ -19,6 +20,23 @@ export type ServerInput = HttpServerConfig & { readonly name?: string }
 export interface LoginOptions extends LatchkeyOptions {
   /** Ask the person again even where the authorization server remembers them, and register a new client. */
   readonly force?: boolean
+}
+
+export interface BeginLoginOptions extends LoginOptions {
+  /** Where the person comes back to: an https address of your application (http on loopback), byte for byte as registered. */
+  readonly redirectUri: string
+  /** Of the `login_required` or `insufficient_scope` that made the sign-in necessary. */
+  readonly challenge?: ChallengeSummary
+}
+
+/** A sign-in that was begun: send the person to `authorizationUrl`. */
+export interface PendingLogin {
+  /** For the person's browser alone. */
+  readonly authorizationUrl: string
+  /** What the callback will carry: ties it to the person's session, if you want to check that early. */
+  readonly state: string
+  /** Seconds since 1970. */
+  readonly expiresAt: number
 }
 
 /** What became of a login that was ended. */
@@ -39,6 +57,27 @@ export interface Latchkey {
    * @throws `config_invalid`, `login_required` when nobody may be asked, and every code of a sign-in
    */
   login(server: ServerInput, options?: LoginOptions): Promise<LoginStatus>
+  /**
+   * Begins the sign-in of a person who is elsewhere: the user of a web application. What is needed to finish it rests in
+   * the store, under `account`; any process on that store can finish it.
+   *
+   * @throws `config_invalid`, `unsupported` for a server that no person signs in to, `store_failed`, and every code of
+   *   discovery and registration
+   */
+  beginLogin(server: ServerInput, options: BeginLoginOptions): Promise<PendingLogin>
+  /**
+   * Finishes it with what came back to `redirectUri`. Pass the account of the session that the request belongs to: a
+   * response that was begun for another one is refused. Works once for a response.
+   *
+   * @param response the URL of the request, its query, or its parameters
+   * @throws `authorization_response_invalid`, `issuer_mismatch`, `authorization_refused`, `sign_in_timed_out`, and the
+   *   codes of the token request
+   */
+  completeLogin(
+    server: ServerInput,
+    response: string | URL | URLSearchParams,
+    options?: LatchkeyOptions,
+  ): Promise<LoginStatus>
   /** Revokes where the server can (RFC 7009), then deletes the stored login. */
   logout(server: ServerInput, options?: LatchkeyOptions): Promise<LogoutOutcome>
   /** What is stored for a server; asks no network. */
@@ -68,6 +107,20 @@ export function createLatchkey(platform: FullPlatform): Latchkey {
       const opened = open(server, options)
       const login = oauthLogin(opened.definition, opened.runtime)
       await login.signIn({ explicit: true, force: options?.force ?? false })
+      return loginStatus(login, platform.clock.now())
+    },
+    async beginLogin(server, { redirectUri, challenge, ...options }) {
+      checkWebRedirectUri(redirectUri)
+      const opened = open(server, options)
+      const login = personalLogin(opened.definition, opened.runtime)
+      const wish = { redirectUri, challenge, force: options.force ?? false }
+      const { authorizationUrl, state, expires_at } = await login.web.begin(wish)
+      return { authorizationUrl, state, expiresAt: expires_at }
+    },
+    async completeLogin(server, response, options) {
+      const opened = open(server, options)
+      const login = personalLogin(opened.definition, opened.runtime)
+      await login.web.complete(responseParameters(response))
       return loginStatus(login, platform.clock.now())
     },
     async logout(server, options) {
@@ -129,6 +182,24 @@ export function oauthLogin(definition: ServerDefinition, runtime: Runtime): Serv
   const login = serverLogin(definition, runtime)
   if (login) return login
   throw notOAuth(definition)
+}
+
+/** @throws `unsupported` for a login that no person makes */
+function personalLogin(definition: ServerDefinition, runtime: Runtime): ServerLogin {
+  const login = oauthLogin(definition, runtime)
+  if (!login.byGrant) return login
+  throw new UnsupportedError({
+    message: `${definition.name} gets its tokens by the grant ${login.server.settings.grant}: no person signs in.`,
+    remedy: 'Call login(), or just make the request.',
+  })
+}
+
+/** The parameters of a callback, in whichever form a framework gives them. */
+function responseParameters(response: string | URL | URLSearchParams): URLSearchParams {
+  if (response instanceof URLSearchParams) return response
+  if (response instanceof URL) return response.searchParams
+  // A path (`/callback?code=…`), a query, or the whole URL.
+  return new URLSearchParams(response.slice(response.indexOf('?') + 1).replace(/#.*$/s, ''))
 }
 
 /** Printed or passed on, it would look like a bearer token and be refused wherever it is sent. */

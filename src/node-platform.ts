@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { homedir } from 'node:os'
 import { renderEvent } from './event-lines.ts'
+import { createKeychainFileStore } from './keychain-store.ts'
 import { createBrowser } from './node/browser.ts'
 import { systemClock } from './node/clock.ts'
 import { createFileStore } from './node/file-store.ts'
@@ -8,6 +9,7 @@ import { createLoopbackReceiver } from './node/loopback-receiver.ts'
 import { loadMcpSdk } from './node/mcp-sdk.ts'
 import { type PathEnvironment, storeHome } from './node/paths.ts'
 import { createSecretReader } from './node/secret-reader.ts'
+import { createSignInBoard } from './node/sign-in-board.ts'
 import type { FullPlatform } from './options.ts'
 
 /** The machine that this process runs on. */
@@ -24,7 +26,14 @@ const diagnostics = channel('latchkey')
 export const nodePlatform: FullPlatform = {
   fetch: (input, init) => globalThis.fetch(input, init),
   clock: systemClock,
-  createStore: (emit) => createFileStore({ home: storeHome(environment), emit, clock: systemClock }),
+  createStore: (emit, place) => {
+    const home = storeHome(environment)
+    return place === 'file'
+      ? createFileStore({ home, emit, clock: systemClock })
+      : createKeychainFileStore({ home, emit, mode: place })
+  },
+  defaultStore: process.env.LATCHKEY_STORE,
+  createSignInBoard: (emit) => createSignInBoard({ home: storeHome(environment), emit, clock: systemClock }),
   redirectReceiver: createLoopbackReceiver({ clock: systemClock }),
   userAgent: createBrowser({ env: process.env, platform: process.platform }),
   secretReader: createSecretReader(environment),

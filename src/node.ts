@@ -15,7 +15,7 @@ export * from './public.ts'
 
 const latchkey = createLatchkey(nodePlatform)
 
-export const { authorizedFetch, login, logout, status } = latchkey
+export const { authorizedFetch, beginLogin, completeLogin, login, logout, status } = latchkey
 
 export interface ConfigFileOptions extends LatchkeyOptions {
   /** You vouch for the file: its `${VAR}` are expanded. @default as `latchkey trust` says */

@@ -15,8 +15,11 @@ export interface LatchkeyOptions extends SessionOptions {
   readonly account?: string
   /** Who may open a browser. @default 'auto': foreground acts, at a terminal or with `openUrl` */
   readonly interactive?: Interactive
-  /** Where credentials rest. @default 'file' under Node, 'memory' elsewhere */
-  readonly store?: CredentialStore | 'file' | 'memory'
+  /**
+   * Where credentials rest: `file` in clear text, `keychain` in files sealed with a key of the system's keychain, `auto` the
+   * one or the other, as there is a keychain. @default LATCHKEY_STORE, else 'file'; without files 'memory'
+   */
+  readonly store?: CredentialStore | StoreName
   /** Opens a URL for the person instead of the system's browser. Rejecting is not the end: the URL is in the events. */
   readonly openUrl?: (url: string) => void | Promise<void>
   /** Makes all requests. @default the platform's */
@@ -32,6 +35,10 @@ export interface LatchkeyOptions extends SessionOptions {
   /** Milliseconds a person has for a sign-in. @default 300_000 */
   readonly callbackTimeout?: number
 }
+
+/** The stores that need no more than a name. */
+export type StoreName = (typeof STORE_NAMES)[number]
+export const STORE_NAMES = ['file', 'memory', 'keychain', 'auto'] as const
 
 /** All that a platform brings. */
 export type FullPlatform = Platform & McpPlatform
@@ -50,14 +57,20 @@ export function createRuntime(
 ): Runtime {
   checkOptions(options)
   const { clock, redirectReceiver, userAgent: browser } = platform
-  const { openUrl, store = 'file' } = options
+  const { openUrl } = options
+  const store = options.store ?? namedStore(platform.defaultStore)
   const debugListener = (options.debug ?? platform.debug) ? platform.debugListener : undefined
   const emit = tellAll([platform.diagnostics, options.onEvent, debugListener], clock)
   const userAgent = `latchkey/${VERSION}`
   return {
     network: createNetwork({ fetch: options.fetch ?? platform.fetch, clock, emit, userAgent }),
     clock,
-    store: store === 'file' ? platform.createStore(emit) : store === 'memory' ? memoryStore : store,
+    store:
+      typeof store !== 'string'
+        ? store
+        : store === 'memory'
+          ? memoryStore
+          : platform.createStore(emit, store),
     receiver: redirectReceiver,
     secretReader: platform.secretReader,
     openUrl: openUrl ? async (url) => openUrl(url) : browser && ((url) => browser.open(url)),
@@ -65,6 +78,7 @@ export function createRuntime(
     interactive: options.interactive ?? 'auto',
     emit,
     signInQueue,
+    signInBoard: once(() => platform.createSignInBoard?.(emit)),
     clientName: options.clientName ?? 'latchkey',
     callbackTimeout: options.callbackTimeout ?? 300_000,
     account: options.account,
@@ -83,12 +97,19 @@ function checkOptions(options: LatchkeyOptions): void {
   if (interactive !== undefined && !['auto', 'always', 'never'].includes(interactive)) {
     throw unexpected('options.interactive', interactive, '"auto", "always" or "never"')
   }
-  if (typeof store === 'string' && store !== 'file' && store !== 'memory') {
-    throw unexpected('options.store', store, '"file", "memory" or a CredentialStore')
+  if (typeof store === 'string' && !STORE_NAMES.includes(store)) {
+    throw unexpected('options.store', store, '"file", "memory", "keychain", "auto" or a CredentialStore')
   }
   if (callbackTimeout !== undefined && !(Number.isFinite(callbackTimeout) && callbackTimeout > 0)) {
     throw unexpected('options.callbackTimeout', callbackTimeout, 'a number of milliseconds above 0')
   }
+}
+
+/** LATCHKEY_STORE. A misspelt one must not quietly mean clear text. */
+function namedStore(name: string | undefined): StoreName {
+  const found = STORE_NAMES.find((known) => known === (name || 'file'))
+  if (found) return found
+  throw unexpected('LATCHKEY_STORE', name, '"file", "memory", "keychain" or "auto"')
 }
 
 /** Every option, so that the compiler misses none. */
@@ -107,6 +128,15 @@ const OPTIONS: Readonly<Record<keyof LatchkeyOptions, true>> = {
   onElicitation: true,
   onSampling: true,
   roots: true,
+}
+
+/** Made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
 }
 
 /** One listener of a program must not keep the others, or the work, from going on. */

@@ -26,11 +26,11 @@ export interface JsonObject {
  * compares all of it (the file store by the members of the record, others by a digest of it).
  */
 export interface CredentialKey {
-  readonly kind: 'tokens' | 'registrations'
+  readonly kind: 'tokens' | 'registrations' | 'sign_ins'
   /** `server_domain` of the configured URL: lower-case host, `_port` when not the default, IPv6 with `-`. */
   readonly serverDomain: string
   readonly account: string | null
-  /** tokens: `server_url`, `configured_client_id`. registrations: `issuer`, `redirect_uri`. */
+  /** tokens: `server_url`, `configured_client_id`. registrations: `issuer`, `redirect_uri`. sign_ins: `state`. */
   readonly identity: Readonly<Record<string, string | null>>
 }
 
@@ -42,11 +42,51 @@ export interface StoredRecord {
   readonly revision: string
 }
 
+/** Room for one record, taken ahead of a request that spends what is stored. */
+export interface Reservation {
+  /** {@link CredentialStore.write}, into the room that was taken. */
+  write(record: JsonObject, options?: { ifRevision?: string | null }): Promise<StoredRecord>
+  /** Gives back what was not used. Never rejects. */
+  release(): Promise<void>
+}
+
 /** A held lock. Nothing in it expires by the wall clock. */
 export interface Lease {
-  /** False once somebody else took over because this process stood still for too long. */
+  /** False once somebody else took over because this process stood still for too long. Rejects when it cannot be asked. */
   isHeld(): Promise<boolean>
   release(): Promise<void>
+}
+
+/** Someone who waits for a place on the {@link SignInBoard}. */
+export interface BoardWait {
+  readonly signal?: AbortSignal
+  /** Hears once that another process has the place, or had it when it ended. */
+  readonly onWait?: () => void
+}
+
+/** How a sign-in ended in which a person was asked. */
+export interface SignInEnd {
+  /** Another one for every end. */
+  readonly id: string
+  /** Milliseconds since 1970, by the clock of whoever posted it. */
+  readonly at: number
+  /** The code of the error; absent when the person is signed in. */
+  readonly failure?: string
+}
+
+/**
+ * What the processes of one machine know of each other's sign-ins, so that a person is asked once and for one thing at a
+ * time. Nothing on it is secret, and no right on it outlives its process. Throws `store_failed` when the medium fails.
+ */
+export interface SignInBoard {
+  /** Waits for the exclusive right to sign in for an identity. */
+  claim(identity: string, wait?: BoardWait): Promise<Lease>
+  /** Waits for the exclusive right to ask the person, whoever signs in to whatever: one browser tab at a time. */
+  claimPerson(wait?: BoardWait): Promise<Lease>
+  /** How the last sign-in for an identity ended, if that is known. */
+  lastEnd(identity: string): Promise<SignInEnd | undefined>
+  /** To be called by the holder of the claim only. */
+  postEnd(identity: string, end: Omit<SignInEnd, 'id'>): Promise<void>
 }
 
 /**
@@ -81,9 +121,17 @@ export interface CredentialStore {
    * Optional: without it the failure comes with the write.
    */
   prepare?(place: Pick<CredentialKey, 'kind' | 'serverDomain' | 'account'>): Promise<void>
+  /**
+   * Takes the room for a record of about the size of the one that is stored, or throws `store_failed`. To be called under
+   * the lock of the key. Optional: for media that can be full.
+   */
+  reserve?(key: CredentialKey): Promise<Reservation>
   /** Where the record is, in words a person can use: a path, a database key. */
   locate(key: CredentialKey): string
 }
+
+/** Where the platform's own store keeps records: see `LatchkeyOptions.store`. */
+export type StorePlace = 'file' | 'keychain' | 'auto'
 
 /** Opens a URL for the person. Rejects when no browser could be started. */
 export interface UserAgent {
@@ -103,8 +151,16 @@ export interface RedirectAddress {
 
 /** Takes authorization responses on the loopback interface (RFC 8252 §7.3). One listener per port and process. */
 export interface RedirectReceiver {
-  /** Binds. Throws `port_in_use`, naming port and holder. */
-  listen(address: RedirectAddress): Promise<RedirectListener>
+  /**
+   * Binds. The only port of an address is waited for while another process of latchkey signs in there, where a
+   * `patience` is given. Throws `port_in_use`, naming port and holder.
+   */
+  listen(address: RedirectAddress, patience?: PortPatience): Promise<RedirectListener>
+}
+
+export interface PortPatience extends BoardWait {
+  /** Milliseconds. */
+  readonly limit: number
 }
 
 /** One sign-in's share of a loopback listener. `close` frees the port when nobody else uses it. */
@@ -161,13 +217,19 @@ export type RedirectOutcome =
 /** Puts on a request what must be new for every try of it: a proof that may be used only once. */
 export type SignTry = (url: string, init: RequestInit) => Promise<RequestInit>
 
+export interface StageOptions {
+  readonly sign?: SignTry
+  /** A POST that may be sent again where it is not known whether the server acted on it. Default false. */
+  readonly repeatable?: boolean
+}
+
 /** The network as one configured server may use it. */
 export interface ServerNetwork {
   /**
    * The `fetch` of a stage. `mcp` is one plain exchange; every other stage judges URLs and redirect hops, limits time
    * and tries again, each try signed by `sign`. All tell of every exchange. Throws `network_failed`, `url_refused`.
    */
-  readonly fetch: (stage: Stage, sign?: SignTry) => Fetch
+  readonly fetch: (stage: Stage, options?: StageOptions) => Fetch
   /** Throws `url_refused` when a URL that a server chose may not be used for `purpose`. */
   readonly judgeUrl: (url: string, purpose: string) => URL
 }
@@ -184,8 +246,15 @@ export interface SecretReader {
 export interface Platform {
   readonly fetch: Fetch
   readonly clock: Clock
-  /** The platform's own store; `emit` hears its warnings. */
-  readonly createStore: (emit: EventListener) => CredentialStore
+  /**
+   * The platform's own store; `emit` hears its warnings. `place` says where the key of its records is: nowhere (they are in
+   * clear), in the system's keychain, or there if there is one. Throws `unsupported` where there can be none.
+   */
+  readonly createStore: (emit: EventListener, place: StorePlace) => CredentialStore
+  /** The store of programs that choose none: `LATCHKEY_STORE`. */
+  readonly defaultStore?: string | undefined
+  /** What keeps the sign-ins of several processes apart; absent where there is only this process. */
+  readonly createSignInBoard?: (emit: EventListener) => SignInBoard
   readonly redirectReceiver?: RedirectReceiver
   readonly userAgent?: UserAgent
   readonly secretReader?: SecretReader

@@ -16,11 +16,17 @@ export type { Interactive } from './credentials/runtime.ts'
 export type { GrantType, ProviderMetadata, RequestSigner, SigningAlgorithm } from './definitions.ts'
 export * from './errors/index.ts'
 export type * from './events.ts'
-export type { LoginOptions, LogoutOutcome, ServerInput } from './latchkey.ts'
+export type {
+  BeginLoginOptions,
+  LoginOptions,
+  LogoutOutcome,
+  PendingLogin,
+  ServerInput,
+} from './latchkey.ts'
 export type { AllSessions } from './mcp/client.ts'
 export type { RunOptions, Session } from './mcp/session.ts'
 export type { SessionOptions } from './mcp/session-options.ts'
-export type { LatchkeyOptions } from './options.ts'
+export type { LatchkeyOptions, StoreName } from './options.ts'
 export type {
   CredentialKey,
   CredentialStore,
@@ -28,5 +34,6 @@ export type {
   JsonObject,
   JsonValue,
   Lease,
+  Reservation,
   StoredRecord,
 } from './ports.ts'

@@ -6,6 +6,7 @@ import { decodeTokenSet } from './credentials/record.ts'
 import { needsRenewal } from './credentials/token-lifetime.ts'
 import { type PathEnvironment, storeHome, userConfigFile } from './node/paths.ts'
 import { credentialCodec, findRecord } from './node/store-document.ts'
+import { sealedWith } from './record-seal.ts'
 
 export interface StoredTokenSurroundings extends PathEnvironment {
   readonly workingDirectory: string
@@ -28,7 +29,8 @@ export function storedToken(
 ): string | undefined {
   try {
     const asked = understood(argv)
-    if (!asked || surroundings.env.LATCHKEY_DEBUG || mayBeConfigured(asked.url, surroundings))
+    const { LATCHKEY_DEBUG, LATCHKEY_STORE = 'file' } = surroundings.env
+    if (!asked || LATCHKEY_DEBUG || LATCHKEY_STORE !== 'file' || mayBeConfigured(asked.url, surroundings))
       return undefined
     return readToken(asked, surroundings)
   } catch {
@@ -98,7 +100,7 @@ function readToken({ url, account }: Asked, surroundings: StoredTokenSurrounding
   if (decoded.state !== 'ours') return undefined
   const identity = { serverUrl: url.href, account, configuredClientId: null }
   const found = findRecord(decoded.document, tokensKey(identity))
-  const login = found && decodeTokenSet(found.record)
+  const login = found && sealedWith(found.record) === undefined && decodeTokenSet(found.record)
   if (!login || misfit(login, identity, {}) !== undefined) return undefined
   // A bound token is worth nothing alone: the command says so.
   if (login.token_type !== 'bearer') return undefined

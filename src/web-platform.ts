@@ -1,4 +1,5 @@
 import { createMemoryStore } from './credentials/memory-store.ts'
+import { UnsupportedError } from './errors/index.ts'
 import type { FullPlatform } from './options.ts'
 
 /** The parts every JavaScript runtime has. */
@@ -12,7 +13,13 @@ export const webPlatform: FullPlatform = {
       return () => clearTimeout(timer)
     },
   },
-  createStore: createMemoryStore,
+  createStore: (_emit, place) => {
+    if (place !== 'keychain') return createMemoryStore()
+    throw new UnsupportedError({
+      message: 'There is no keychain on this platform.',
+      remedy: 'Leave `store` out, or pass a CredentialStore.',
+    })
+  },
   attended: false,
   debug: false,
   debugListener: () => {},

@@ -123,10 +123,12 @@ describe('one config with every method', () => {
     expect(bench.browser.opened).toHaveLength(opened)
   })
 
-  test('a program connects alone, with its environment', async () => {
+  test('[APPL-02] a program connects alone, with its environment', async () => {
     const session = await bench.client({ files: config.files! }).createSession('files')
     expect(session.transport).toBe('stdio')
     expect(await said(session, 'env', { name: 'LANTERN' })).toBe('lit')
+    expect(session.authorization).toBe('none')
+    expect(bench.browser.opened).toEqual([])
   })
 
   test('servers that need nobody are connected while the person is still busy', async () => {

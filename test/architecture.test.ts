@@ -18,7 +18,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mcp: ['authorized-fetch', 'credentials', 'config'],
   config: [],
   net: [],
-  node: ['config', 'credential-key.ts', 'turn-queue.ts'],
+  node: ['config', 'credential-key.ts', 'record-seal.ts', 'turn-queue.ts'],
+  stores: ['credential-key.ts', 'record-seal.ts', 'turn-queue.ts'],
   cli: ['config', 'event-lines.ts', 'latchkey.ts', 'options.ts', 'mcp', 'credentials', 'node.ts'],
 }
 
@@ -30,16 +31,19 @@ const ROOT_MAY_IMPORT: Record<string, readonly string[]> = {
   'version.ts': [],
   'credential-key.ts': [],
   'turn-queue.ts': [],
+  'record-seal.ts': [],
+  'keychain-store.ts': ['node', 'stores'],
+  'keychain.ts': ['keychain-store.ts', 'node', 'node-platform.ts'],
   'event-lines.ts': [],
   'options.ts': ['config', 'credentials', 'mcp', 'net'],
   'latchkey.ts': ['authorized-fetch', 'config', 'credentials', 'flow', 'options.ts'],
   'public.ts': ['config', 'credentials', 'latchkey.ts', 'mcp', 'options.ts'],
   'web-platform.ts': ['credentials', 'options.ts'],
   'index.ts': ['config', 'latchkey.ts', 'mcp', 'options.ts', 'public.ts', 'web-platform.ts'],
-  'node-platform.ts': ['event-lines.ts', 'node', 'options.ts'],
+  'node-platform.ts': ['event-lines.ts', 'keychain-store.ts', 'node', 'options.ts'],
   'node.ts': ['config', 'latchkey.ts', 'mcp', 'node', 'node-platform.ts', 'options.ts', 'public.ts'],
   'command.ts': ['cli', 'node', 'node-platform.ts'],
-  'stored-token.ts': ['credentials', 'node'],
+  'stored-token.ts': ['credentials', 'node', 'record-seal.ts'],
   'bin.ts': ['cli', 'command.ts', 'stored-token.ts'],
 }
 

@@ -50,7 +50,7 @@ describe('with the transports of the official SDK', () => {
     }
   })
 
-  test('without a login it is login_required, by the one name the SDK lets through', async () => {
+  test('[MCP-02] without a login it is login_required, by the one name the SDK lets through', async () => {
     const server = await startProtectedServer(authorizationServer)
     const client = new Client({ name: 'any program', version: '1' }, { versionNegotiation: { mode: 'auto' } })
     try {
@@ -158,7 +158,7 @@ describe('with plain fetch', () => {
     expect(refreshes()).toHaveLength(1)
   })
 
-  test('an Authorization of the caller does not stand beside ours', async () => {
+  test('[USE-03] an Authorization of the caller does not stand beside ours', async () => {
     const response = await fetch(url, { headers: { Authorization: 'Bearer stale' } })
     expect(response.status).toBe(200)
     expect(server.requests.map(({ headers }) => headers.authorization)).not.toContain('Bearer stale')
@@ -186,7 +186,7 @@ describe('with plain fetch', () => {
       expect(server.requests.at(-1)!.headers.authorization).toMatch(/^Bearer /)
     })
 
-    test.each([302, 307])('%i to another origin is not followed', async (status) => {
+    test.each([302, 307])('[USE-04] %i to another origin is not followed', async (status) => {
       const response = await fetch(redirect(status, `${elsewhere.origin}/steal`), {
         method: 'POST',
         body: text,
@@ -207,7 +207,7 @@ describe('with plain fetch', () => {
       expect(server.requests).toHaveLength(6)
     })
 
-    test('no credential and no configured header goes to another origin', async () => {
+    test('[USE-04] no credential and no configured header goes to another origin', async () => {
       const configured = bench.latchkey.authorizedFetch({
         name: 'demo',
         url,
@@ -233,7 +233,7 @@ describe('with other credentials', () => {
   afterAll(() => server.close())
   beforeEach(() => server.requests.clear())
 
-  test('a bearer token, headers(), basicAuth and configured headers go out as they are', async () => {
+  test('[APPL-04] a bearer token, headers(), basicAuth and configured headers go out as they are', async () => {
     const { url } = server
     const { authorizedFetch } = bench.latchkey
     await post(authorizedFetch({ url, auth: 'a-static-token' }))

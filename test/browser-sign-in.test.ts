@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createLatchkey, type Latchkey } from '../src/latchkey.ts'
 import { createFileStore } from '../src/node/file-store.ts'
+import { createSignInBoard } from '../src/node/sign-in-board.ts'
 import { nodePlatform } from '../src/node-platform.ts'
 import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
 import { chromiumIsInstalled, launchChromium } from './fixtures/chromium.ts'
@@ -35,7 +36,11 @@ requires('chromium', chromiumIsInstalled)('a person with a real browser', () => 
       protect: { kind: 'oauth', authorizationServers: [issuer], verify: verifyAccessToken },
     })
     home = await mkdtemp(join(tmpdir(), 'latchkey-'))
-    latchkey = createLatchkey({ ...nodePlatform, createStore: (emit) => createFileStore({ home, emit }) })
+    latchkey = createLatchkey({
+      ...nodePlatform,
+      createStore: (emit) => createFileStore({ home, emit }),
+      createSignInBoard: (emit) => createSignInBoard({ home, emit }),
+    })
     // Without scripts, as some people browse.
     const context = await browser.newContext({ javaScriptEnabled: false })
     requested = []

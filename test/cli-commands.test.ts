@@ -368,7 +368,7 @@ describe('status of everything', () => {
 })
 
 describe('logout', () => {
-  test('revokes, deletes, and leaves other servers alone', async () => {
+  test('[REF-13] revokes, deletes, and leaves other servers alone', async () => {
     await signIn()
     await signIn('fresh')
     const { code, stdout } = await run('logout', 'demo')

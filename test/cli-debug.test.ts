@@ -148,7 +148,7 @@ describe('a whole sign-in, step by step with URL, status and time', () => {
   })
 })
 
-test('no secret, nor any 8 characters of one, is in anything that was printed or given to the browser', () => {
+test('[STORE-04] no secret, nor any 8 characters of one, is in anything that was printed or given to the browser', () => {
   // Of `token` stdout is the token; of `login` the person needs the whole URL, alone on its line.
   const authorizationUrl = new RegExp(`^${as.issuer}/authorize\\?\\S+$`)
   const outputs = Object.entries(printed).map(([name, { stdout, stderr }]) => {

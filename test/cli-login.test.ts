@@ -55,7 +55,7 @@ function saysOn(child: ReturnType<BuiltCommand['start']>, wanted: string): Promi
   })
 }
 
-test('signs in by registration: who is asked and the whole URL before, what was got and where it is after', async () => {
+test('[OPEN-05] signs in by registration: who is asked and the whole URL before, what was got and where it is after', async () => {
   const { code, stdout, stderr } = await command.run(['login', mcp.url, ...always], home)
   expect(code).toBe(0)
   const [url] = authorizationUrls(stderr)
@@ -94,20 +94,23 @@ describe('nobody is at a terminal', () => {
   test.each([
     ['auto', 'nobody is at a terminal'],
     ['never', 'forbids'],
-  ])('--interactive %s: login_required within 2 s, without a request or a browser', async (mode, said) => {
-    const { code, stdout, stderr, duration } = await command.run(
-      ['login', mcp.url, '--interactive', mode],
-      home,
-    )
-    expect(code).toBe(4)
-    expect(stdout).toBe('')
-    expect(stderr).toContain(said)
-    expect(stderr).toContain('(login_required)')
-    expect(stderr).toContain('--interactive always')
-    expect(duration).toBeLessThan(2000)
-    expect([...mcp.requests.lines(), ...as.requests.lines()]).toEqual([])
-    expect(existsSync(home.browserLog)).toBe(false)
-  })
+  ])(
+    '[OPEN-07] --interactive %s: login_required within 2 s, without a request or a browser',
+    async (mode, said) => {
+      const { code, stdout, stderr, duration } = await command.run(
+        ['login', mcp.url, '--interactive', mode],
+        home,
+      )
+      expect(code).toBe(4)
+      expect(stdout).toBe('')
+      expect(stderr).toContain(said)
+      expect(stderr).toContain('(login_required)')
+      expect(stderr).toContain('--interactive always')
+      expect(duration).toBeLessThan(2000)
+      expect([...mcp.requests.lines(), ...as.requests.lines()]).toEqual([])
+      expect(existsSync(home.browserLog)).toBe(false)
+    },
+  )
 
   test.each([[['tools']], [['call', 'whoami']], [['token']]])(
     '%j says what to run',
@@ -236,7 +239,7 @@ describe('sign-ins that come to nothing', () => {
   })
 })
 
-test('without a browser the printed URL is enough', async () => {
+test('[OPEN-08] without a browser the printed URL is enough', async () => {
   const child = command.start(['login', mcp.url, ...always], home, { env: { BROWSER: '/bin/false' } })
   const end = finished(child)
   const stderr = await saysOn(child, 'open the URL above yourself')
@@ -261,7 +264,7 @@ test('--force makes the server ask again and registers a new client', async () =
   expect(as.requests.to('/reg')).toHaveLength(1)
 })
 
-test('accounts at one server are kept apart', async () => {
+test('[STORE-06] accounts at one server are kept apart', async () => {
   await command.run(['login', mcp.url, '--account', 'work', ...always], home)
   expect((await command.run(['token', mcp.url], home)).code).toBe(4)
   expect((await command.run(['token', mcp.url, '--account', 'work'], home)).code).toBe(0)

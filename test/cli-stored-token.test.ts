@@ -187,6 +187,8 @@ describe('records that can be used as they are: both answer', () => {
 describe('records that cannot: the command decides', () => {
   test.each<[string, JsonObject, number, string?]>([
     ['expired, and the network is down', { expires_at: now - 1 }, 3],
+    ['sealed with a key', { sealed: 'v1.abcdefgh.AAAA' }, 1],
+    ['sealed in a way of later', { sealed: null }, 1],
     ['expired for good', { expires_at: now - 1, refresh_token: undefined as never }, 4],
     ['59 s left of an hour', { obtained_at: now - 3541, expires_at: now + 59 }, 0, 'the-access-token'],
     ['9 s left of 100', { obtained_at: now - 91, expires_at: now + 9 }, 0, 'the-access-token'],
@@ -267,6 +269,21 @@ describe('anything else than a plain URL: the command decides', () => {
   ])('%j', async (argv) => {
     await store()
     expect(fast(argv)).toBeUndefined()
+  })
+
+  test.each(['keychain', 'auto', 'memory', 'misspelt', ''])(
+    'another store: LATCHKEY_STORE=%s',
+    async (name) => {
+      await store()
+      env = { LATCHKEY_STORE: name }
+      expect(fast(['token', URL_])).toBeUndefined()
+    },
+  )
+
+  test('LATCHKEY_STORE=file is what it is anyway', async () => {
+    await store()
+    env = { LATCHKEY_STORE: 'file' }
+    await bothAnswer(['token', URL_], 'the-access-token')
   })
 
   test('LATCHKEY_DEBUG wants to see something', async () => {

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../src/node/clock.ts'
 import { parameters } from './fixtures/request-log.ts'
 import {
@@ -33,7 +33,7 @@ async function scene(
   return { server, bench, auth: { client_metadata_url: DOCUMENT, callback_port } }
 }
 
-test('the URL of the document is the client id, and nothing is registered', async () => {
+test('[REG-02] [CIMD-01] the URL of the document is the client id, and nothing is registered', async () => {
   const { server, bench, auth } = await scene(true)
   const status = await bench.login({ url: server.url!, auth })
   expect(status).toMatchObject({ state: 'signed_in', client_kind: 'metadata-document', client_id: DOCUMENT })
@@ -43,7 +43,7 @@ test('the URL of the document is the client id, and nothing is registered', asyn
   expect(token).not.toHaveProperty('client_secret')
 })
 
-test('a server that does not read such documents registers the client instead', async () => {
+test('[REG-02] [CIMD-02] a server that does not read such documents registers the client instead', async () => {
   const { server, bench, auth } = await scene(false)
   expect(await bench.login({ url: server.url!, auth })).toMatchObject({ client_kind: 'dynamic' })
   expect(server.requests.to('/register')).toHaveLength(1)
@@ -59,4 +59,55 @@ test('a server that does not know the client any more ends the login: the person
   server.scripts.token = () => ({ ...tokenError('invalid_client', 'gone'), status: 401 })
   expect(await failureOf(later.token(entry))).toMatchObject({ code: 'login_required' })
   expect(await later.latchkey.status(entry)).toMatchObject({ state: 'signed_out' })
+})
+
+describe('a server that says it reads such documents, and refuses this one', () => {
+  const refusals: [string, (server: ScriptedAuthorizationServer) => void][] = [
+    [
+      'when the browser comes',
+      (server) => {
+        server.scripts.authorize = ({ query }, standard) => {
+          if (query.get('client_id') !== DOCUMENT) return standard
+          const to = new URL(query.get('redirect_uri')!)
+          const error = { error: 'invalid_client', state: query.get('state')!, iss: server.issuer }
+          to.search = String(new URLSearchParams(error))
+          return { status: 302, headers: { location: to.href } }
+        }
+      },
+    ],
+    [
+      'when the code comes',
+      (server) => {
+        server.scripts.token = (request, standard) =>
+          parameters(request).client_id === DOCUMENT
+            ? { ...tokenError('invalid_client', 'not this one'), status: 401 }
+            : standard
+      },
+    ],
+  ]
+  test.each(refusals)('%s: a client is registered instead, and used from then on', async (_when, refuse) => {
+    const { server, bench, auth } = await scene(true)
+    refuse(server)
+    const entry = { name: 'demo', url: server.url!, auth }
+    expect(await bench.login(entry)).toMatchObject({ client_kind: 'dynamic' })
+    expect(bench.browser.opened).toHaveLength(2)
+    const later = await openWorkbench({ home: bench.home })
+    opened.push(later)
+    expect(await later.login(entry)).toMatchObject({ client_kind: 'dynamic' })
+    expect(later.browser.opened).toHaveLength(1)
+    expect(server.requests.to('/register')).toHaveLength(1)
+  })
+
+  test('another document is tried all the same', async () => {
+    const { server, bench, auth } = await scene(true)
+    const [, refuse] = refusals[1]!
+    refuse(server)
+    await bench.login({ url: server.url!, auth: { ...auth, client_metadata_url: DOCUMENT } })
+    const client_metadata_url = `${DOCUMENT}?v=2`
+    await failureOf(
+      bench.login({ url: server.url!, auth: { ...auth, client_metadata_url } }, { callbackTimeout: 400 }),
+    )
+    const asked = server.requests.to('/authorize').map(({ query }) => query.get('client_id'))
+    expect(asked.at(-1)).toBe(client_metadata_url)
+  })
 })

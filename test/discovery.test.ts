@@ -80,12 +80,12 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /', `GET ${PRM}`, `GET ${AS}`] },
     ],
     [
-      'metadata named by the challenge',
+      '[DISC-01] metadata named by the challenge',
       {},
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`], source: 'resource metadata' },
     ],
     [
-      'metadata at a place of its own, named by the challenge',
+      '[DISC-02] metadata at a place of its own, named by the challenge',
       {
         answers: (s) => ({
           '/mcp': challenge(`Bearer resource_metadata="${s.origin}/custom/prm.json"`),
@@ -95,7 +95,7 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', 'GET /custom/prm.json', `GET ${AS}`] },
     ],
     [
-      'an unquoted challenge URL beside another scheme',
+      '[CHAL-02] [CHAL-04] an unquoted challenge URL beside another scheme',
       {
         answers: (s) => ({
           '/mcp': challenge(`Basic realm="a, b", Bearer resource_metadata=${s.origin}/prm, scope="x"`),
@@ -105,12 +105,12 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', 'GET /prm', `GET ${AS}`] },
     ],
     [
-      'metadata under the path, not named',
+      '[DISC-03] metadata under the path, not named',
       { server: { mcp: { resourceMetadata: 'path' } } },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`] },
     ],
     [
-      'a bare 401 without any challenge',
+      '[CHAL-01] a bare 401 without any challenge',
       { server: { mcp: { resourceMetadata: 'path', wwwAuthenticate: false } } },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`] },
     ],
@@ -123,7 +123,7 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp/', `GET ${PRM}/mcp`, `GET ${AS}`] },
     ],
     [
-      'metadata at the root for the whole origin',
+      '[DISC-03] metadata at the root for the whole origin',
       {
         server: { mcp: { resourceMetadata: 'none' } },
         answers: (s) => ({ [PRM]: resourceMetadata(s, { resource: s.origin }) }),
@@ -147,17 +147,17 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${PRM}`, `GET ${AS}`] },
     ],
     [
-      'a tenant, RFC 8414 inserted',
+      '[META-02] a tenant, RFC 8414 inserted',
       { server: { issuerPath: '/tenant' } },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}/tenant`] },
     ],
     [
-      'a tenant, OpenID inserted',
+      '[META-02] a tenant, OpenID inserted',
       { server: { issuerPath: '/tenant', metadataAt: ['openid'] } },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}/tenant`, `GET ${OIDC}/tenant`] },
     ],
     [
-      'a tenant, OpenID appended',
+      '[META-02] a tenant, OpenID appended',
       { server: { issuerPath: '/tenant', metadataAt: ['openid-appended'] } },
       {
         discovery: [
@@ -170,12 +170,12 @@ describe('server shapes that lead to a sign-in', () => {
       },
     ],
     [
-      'OpenID metadata only',
+      '[META-01] [META-03] OpenID metadata only',
       { server: { metadataAt: ['openid'] } },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
     ],
     [
-      'HTML with 200 at the RFC 8414 URL',
+      '[META-05] HTML with 200 at the RFC 8414 URL',
       { server: { metadataAt: ['openid'] }, answers: () => ({ [AS]: HTML }) },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
     ],
@@ -190,7 +190,7 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
     ],
     [
-      'metadata without a word of PKCE where that is accepted',
+      '[PKCE-06] metadata without a word of PKCE where that is accepted',
       {
         answers: (s) => ({
           [AS]: { body: { ...s.metadata(), code_challenge_methods_supported: undefined } },
@@ -200,7 +200,7 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`] },
     ],
     [
-      'a challenge for DPoP beside one for Bearer in a header line of its own',
+      '[CHAL-02] a challenge for DPoP beside one for Bearer in a header line of its own',
       {
         answers: (s) => ({
           '/mcp': {
@@ -215,7 +215,7 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', 'GET /prm', `GET ${AS}`] },
     ],
     [
-      'a resource that is the origin with a slash',
+      '[DISC-06] a resource that is the origin with a slash',
       {
         server: { mcp: { resourceMetadata: 'none' } },
         answers: (s) => ({ [`${PRM}/mcp`]: resourceMetadata(s, { resource: `${s.origin}/` }) }),
@@ -223,7 +223,7 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`] },
     ],
     [
-      'a 403 wall at the RFC 8414 URL',
+      '[META-05] a 403 wall at the RFC 8414 URL',
       { server: { metadataAt: ['openid'] }, answers: () => ({ [AS]: { ...HTML, status: 403 } }) },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
     ],
@@ -273,7 +273,7 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
     ],
     [
-      'several authorization servers, the first without metadata',
+      '[DISC-07] several authorization servers, the first without metadata',
       {
         server: { mcp: { resourceMetadata: 'none' } },
         answers: (s) => ({
@@ -300,12 +300,12 @@ describe('server shapes that lead to a sign-in', () => {
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`], source: 'origin metadata' },
     ],
     [
-      '2025-03-26 with metadata at the origin',
+      '[COMPAT-01] 2025-03-26 with metadata at the origin',
       { server: { mcp: { resourceMetadata: 'none' } } },
       { discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${PRM}`, `GET ${AS}`], source: 'origin metadata' },
     ],
     [
-      '2025-03-26 with default endpoints only',
+      '[COMPAT-02] 2025-03-26 with default endpoints only',
       { server: { metadataAt: [], mcp: { resourceMetadata: 'none' } } },
       {
         discovery: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${PRM}`, `GET ${AS}`, `GET ${OIDC}`],
@@ -373,7 +373,7 @@ describe('server shapes that lead to a sign-in', () => {
     expect(machineRequests(as.requests)).toEqual([`GET ${AS}/oauth`, 'POST /register', 'POST /token'])
   })
 
-  test('of several authorization servers the one with a login comes first', async () => {
+  test('[DISC-07] of several authorization servers the one with a login comes first', async () => {
     const [first, second] = [
       keep(await startScriptedAuthorizationServer()),
       keep(await startScriptedAuthorizationServer()),
@@ -411,7 +411,7 @@ interface Stopped {
 describe('server shapes that lead to an error', () => {
   test.each<[string, Shape, Stopped]>([
     [
-      'a named document that is not there: no other is guessed',
+      '[DISC-04] a named document that is not there: no other is guessed',
       { answers: () => ({ [`${PRM}/mcp`]: NOT_FOUND }) },
       {
         code: 'discovery_failed',
@@ -421,7 +421,7 @@ describe('server shapes that lead to an error', () => {
       },
     ],
     [
-      'a named document that is HTML',
+      '[DISC-04] a named document that is HTML',
       { answers: () => ({ [`${PRM}/mcp`]: HTML }) },
       {
         code: 'discovery_failed',
@@ -444,7 +444,7 @@ describe('server shapes that lead to an error', () => {
       },
     ],
     [
-      'nothing anywhere, asked for Bearer',
+      '[DISC-09] nothing anywhere, asked for Bearer',
       {
         server: { metadataAt: [], mcp: { resourceMetadata: 'none' } },
         answers: () => ({
@@ -479,7 +479,7 @@ describe('server shapes that lead to an error', () => {
       },
     ],
     [
-      'Basic: default endpoints are not guessed',
+      '[COMPAT-04] Basic: default endpoints are not guessed',
       {
         server: { metadataAt: [], mcp: { resourceMetadata: 'none' } },
         answers: () => ({ '/mcp': challenge('Basic realm="intra"') }),
@@ -491,7 +491,7 @@ describe('server shapes that lead to an error', () => {
       },
     ],
     [
-      'no authentication at all',
+      '[COMPAT-04] no authentication at all',
       {
         server: { metadataAt: [], mcp: { resourceMetadata: 'none' } },
         answers: () => ({ '/mcp': { body: {} } }),
@@ -503,7 +503,7 @@ describe('server shapes that lead to an error', () => {
       },
     ],
     [
-      'resource metadata of another resource: the authorization server is not asked',
+      '[DISC-05] resource metadata of another resource: the authorization server is not asked',
       {
         server: { mcp: { resourceMetadata: 'none' } },
         answers: (s) => ({ [`${PRM}/mcp`]: resourceMetadata(s, { resource: 'https://victim.example/mcp' }) }),
@@ -511,7 +511,7 @@ describe('server shapes that lead to an error', () => {
       { code: 'resource_mismatch', requests: ['POST /mcp', `GET ${PRM}/mcp`] },
     ],
     [
-      'resource metadata of a path that only begins alike',
+      '[DISC-05] resource metadata of a path that only begins alike',
       {
         server: { mcp: { resourceMetadata: 'none' } },
         answers: (s) => ({ [`${PRM}/mcp`]: resourceMetadata(s, { resource: `${s.origin}/mc` }) }),
@@ -519,7 +519,7 @@ describe('server shapes that lead to an error', () => {
       { code: 'resource_mismatch', requests: ['POST /mcp', `GET ${PRM}/mcp`] },
     ],
     [
-      'metadata of another issuer: no other document is tried',
+      '[META-04] metadata of another issuer: no other document is tried',
       { answers: (s) => ({ [AS]: { body: { ...s.metadata(), issuer: `${s.origin}/` } } }) },
       {
         code: 'issuer_mismatch',
@@ -528,7 +528,7 @@ describe('server shapes that lead to an error', () => {
       },
     ],
     [
-      'an MCP server that serves metadata in the name of somebody else',
+      '[META-04] an MCP server that serves metadata in the name of somebody else',
       {
         server: { mcp: { resourceMetadata: 'none' } },
         answers: (s) => ({ [AS]: { body: { ...s.metadata(), issuer: 'https://login.example' } } }),
@@ -536,7 +536,7 @@ describe('server shapes that lead to an error', () => {
       { code: 'issuer_mismatch', requests: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${PRM}`, `GET ${AS}`] },
     ],
     [
-      'metadata without a word of PKCE',
+      '[PKCE-03] metadata without a word of PKCE',
       {
         answers: (s) => ({ [AS]: { body: { ...s.metadata(), code_challenge_methods_supported: null } } }),
       },
@@ -547,14 +547,22 @@ describe('server shapes that lead to an error', () => {
       },
     ],
     [
-      'a token endpoint over plain http',
+      '[PKCE-04] OpenID metadata without a word of PKCE',
+      {
+        server: { metadataAt: ['openid'] },
+        answers: (s) => ({ [OIDC]: { body: { ...s.metadata(), code_challenge_methods_supported: null } } }),
+      },
+      { code: 'pkce_unsupported', requests: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`, `GET ${OIDC}`] },
+    ],
+    [
+      '[NET-01] a token endpoint over plain http',
       {
         answers: (s) => ({ [AS]: { body: { ...s.metadata(), token_endpoint: 'http://as.example/token' } } }),
       },
       { code: 'url_refused', requests: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`] },
     ],
     [
-      'a script as authorization endpoint',
+      '[OPEN-01] a script as authorization endpoint',
       {
         answers: (s) => ({
           [AS]: { body: { ...s.metadata(), authorization_endpoint: 'javascript:alert(1)' } },
@@ -563,7 +571,7 @@ describe('server shapes that lead to an error', () => {
       { code: 'url_refused', requests: ['POST /mcp', `GET ${PRM}/mcp`, `GET ${AS}`] },
     ],
     [
-      'a challenge that names a file',
+      '[OPEN-04] a challenge that names a file',
       { answers: () => ({ '/mcp': challenge('Bearer resource_metadata="file:///etc/passwd"') }) },
       { code: 'url_refused', requests: ['POST /mcp'] },
     ],
@@ -587,20 +595,23 @@ describe('server shapes that lead to an error', () => {
   test.each([
     ['resource metadata', `${PRM}/mcp`, ['POST /mcp']],
     ['server metadata', AS, ['POST /mcp', `GET ${PRM}/mcp`]],
-  ])('5xx at the %s stops after three tries: nothing else is tried', async (_what, path, before) => {
-    const clock = createManualClock()
-    const workbench = keep(await openWorkbench({ clock }))
-    const shape = {
-      server: { metadataAt: ['oauth', 'openid'] },
-      answers: () => ({ [path]: { status: 503 } }),
-    }
-    const { server, outcome } = await login(shape as Shape, workbench)
-    const failed = failureOf<LatchkeyError>(outcome)
-    await clock.elapse((delay) => delay < 1_000)
-    await clock.elapse((delay) => delay < 3_000)
-    expect(await failed).toMatchObject({ code: 'network_failed', url: server.origin + path, status: 503 })
-    expect(machineRequests(server.requests)).toEqual([...before, ...Array(3).fill(`GET ${path}`)])
-  })
+  ])(
+    '[DISC-08] 5xx at the %s stops after three tries: nothing else is tried',
+    async (_what, path, before) => {
+      const clock = createManualClock()
+      const workbench = keep(await openWorkbench({ clock }))
+      const shape = {
+        server: { metadataAt: ['oauth', 'openid'] },
+        answers: () => ({ [path]: { status: 503 } }),
+      }
+      const { server, outcome } = await login(shape as Shape, workbench)
+      const failed = failureOf<LatchkeyError>(outcome)
+      await clock.elapse((delay) => delay < 1_000)
+      await clock.elapse((delay) => delay < 3_000)
+      expect(await failed).toMatchObject({ code: 'network_failed', url: server.origin + path, status: 503 })
+      expect(machineRequests(server.requests)).toEqual([...before, ...Array(3).fill(`GET ${path}`)])
+    },
+  )
 })
 
 describe('oauth_provider', () => {
@@ -618,7 +629,7 @@ describe('oauth_provider', () => {
     return { server, workbench, auth: { callback_port, oauth_provider, ...auth } }
   }
 
-  test('sends no metadata request; without a client_id it registers where the metadata says', async () => {
+  test('[DISC-09] sends no metadata request; without a client_id it registers where the metadata says', async () => {
     const { server, workbench, auth } = await provider(({ origin }) => ({
       registration_endpoint: `${origin}/register`,
     }))
@@ -628,7 +639,7 @@ describe('oauth_provider', () => {
     expect(workbench.told('server_metadata_found')).toMatchObject([{ source: 'configuration' }])
   })
 
-  test('absent PKCE metadata means S256, and `resource` is the configured URL', async () => {
+  test('[RES-03] absent PKCE metadata means S256, and `resource` is the configured URL', async () => {
     const { server, workbench, auth } = await provider(({ origin }) => ({
       registration_endpoint: `${origin}/register`,
     }))

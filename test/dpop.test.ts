@@ -70,7 +70,7 @@ describe.each([
   ['without nonces', false],
   ['with nonces at both servers', true],
 ])('%s', (_, withNonces) => {
-  test('a sign-in binds the tokens to a key, and every request proves it once', async () => {
+  test('[DPOP-03] [DPOP-04] [DPOP-12] a sign-in binds the tokens to a key, and every request proves it once', async () => {
     await start({ withNonces })
     const bench = await newProcess()
     expect(await whoami(bench)).toEqual(ALICE)
@@ -94,7 +94,7 @@ describe.each([
     expect(authorized.filter(({ status }) => status === 401)).toHaveLength(withNonces ? 1 : 0)
   })
 
-  test('the token request repeats the same code with a fresh proof where a nonce is wanted', async () => {
+  test('[DPOP-05] the token request repeats the same code with a fresh proof where a nonce is wanted', async () => {
     await start({ withNonces })
     await whoami(await newProcess())
     expect(tokenRequests().map(({ status }) => status)).toEqual(withNonces ? [400, 200] : [200])
@@ -108,7 +108,7 @@ describe.each([
     }
   })
 
-  test('a refresh proves the key that is stored, and keeps it', async () => {
+  test('[DPOP-11] a refresh proves the key that is stored, and keeps it', async () => {
     await start({ withNonces })
     await whoami(await newProcess())
     const key = await storedKey()
@@ -125,7 +125,7 @@ describe.each([
   })
 })
 
-test('a nonce that the MCP server replaces in between costs one refused request, not a renewal', async () => {
+test('[DPOP-06] a nonce that the MCP server replaces in between costs one refused request, not a renewal', async () => {
   await start({ withNonces: true })
   const session = await (await newProcess()).client({ demo: entry() }).createSession('demo')
   await session.callTool('whoami')
@@ -146,7 +146,7 @@ test('a token that is refused is renewed and the request made again, each time w
   expect(verifier.refusals).toEqual([])
 })
 
-test('each hop of a redirect and each method has a proof of its own', async () => {
+test('[DPOP-03] each hop of a redirect and each method has a proof of its own', async () => {
   await start()
   const bench = await newProcess()
   await bench.login({ name: 'demo', ...entry() })
@@ -164,7 +164,7 @@ test('each hop of a redirect and each method has a proof of its own', async () =
   expect(verifier.refusals).toEqual([])
 })
 
-test('a new sign-in has a new key', async () => {
+test('[DPOP-11] a new sign-in has a new key', async () => {
   await start()
   const bench = await newProcess()
   await bench.login({ name: 'demo', ...entry() })
@@ -215,7 +215,7 @@ describe('what is refused', () => {
     expect(authorizationServer.requests.to('/reg')).toEqual([])
   })
 
-  test('a bearer token where a bound one was asked for: nothing is stored', async () => {
+  test('[DPOP-04] a bearer token where a bound one was asked for: nothing is stored', async () => {
     await start()
     authorizationServer.rewriteAnswer = ({ pathname }, { body }) =>
       pathname === '/token' ? { body: { ...(body as object), token_type: 'Bearer' } } : undefined
@@ -227,7 +227,7 @@ describe('what is refused', () => {
     expect((await bench.lastPage()).html).toContain('response_invalid')
   })
 
-  test('an authorization server that takes none of our algorithms: before the browser opens', async () => {
+  test('[DPOP-02] an authorization server that takes none of our algorithms: before the browser opens', async () => {
     await start()
     authorizationServer.rewriteAnswer = ({ pathname }, { body }) =>
       pathname.startsWith('/.well-known/')
@@ -254,7 +254,7 @@ describe('what is refused', () => {
     expect(await storedLogins(home)).toHaveLength(1)
   })
 
-  test('a nonce that is asked for and never taken ends after two requests', async () => {
+  test('[DPOP-08] a nonce that is asked for and never taken ends after two requests', async () => {
     await start()
     const bench = await newProcess()
     await bench.login({ name: 'demo', ...entry() })
@@ -284,7 +284,7 @@ describe('what is refused', () => {
   })
 })
 
-test('neither events nor errors nor the status hold the key', async () => {
+test('[DPOP-10] neither events nor errors nor the status hold the key', async () => {
   await start({ withNonces: true })
   const bench = await newProcess()
   await whoami(bench)
@@ -302,7 +302,7 @@ test('neither events nor errors nor the status hold the key', async () => {
   expect(JSON.stringify([sent, proofs])).not.toContain(d)
 })
 
-test('the extension is declared to the server that is configured for it, and to no other', async () => {
+test('[EXT-01] [EXT-02] the extension is declared to the server that is configured for it, and to no other', async () => {
   await start()
   await whoami(await newProcess())
   const ours = 'io.modelcontextprotocol/auth/dpop'
@@ -314,7 +314,7 @@ test('the extension is declared to the server that is configured for it, and to 
   expect(server.requests.some(({ body }) => body.includes(ours))).toBe(false)
 })
 
-test('SSE: the event stream and the messages carry proofs as well', async () => {
+test('[DPOP-03] SSE: the event stream and the messages carry proofs as well', async () => {
   await start({}, { transport: 'sse' })
   expect(await whoami(await newProcess())).toEqual(ALICE)
   expect(new Set(verifier.proofs.map(({ claims }) => claims.htm))).toEqual(new Set(['GET', 'POST']))
@@ -328,7 +328,7 @@ describe('a real process that starts later', () => {
   })
   afterAll(() => program.remove())
 
-  test('uses the key of the one before, for its requests and for its refresh', async () => {
+  test('[DPOP-10] uses the key of the one before, for its requests and for its refresh', async () => {
     await start({ withNonces: true })
     const work = { server: entry() }
     expect(await program.run(home, work)).toMatchObject({ said: ['alice'], exitCode: 0, stderr: '' })

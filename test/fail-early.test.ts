@@ -71,7 +71,7 @@ test('an authorization server that never answers keeps no other server waiting',
   expect((await all).errors).toHaveProperty('hung')
 })
 
-test('a login that is over does not become an anonymous request', async () => {
+test('[USE-08] a login that is over does not become an anonymous request', async () => {
   const { authorizationServer, server } = await protectedServer()
   const own = await bench()
   const entry = { name: 'demo', url: server.url, auth: { offline_access: false } }
@@ -105,7 +105,7 @@ test('a refresh that the server refuses for now is sent once, and no other trans
   expect(as.requests.lines()).toEqual(['POST /token'])
 })
 
-test('a server that repeats what it was sent gets none of it into an error', async () => {
+test('[STORE-04] a server that repeats what it was sent gets none of it into an error', async () => {
   const as = await startScriptedAuthorizationServer({ mcp: {} })
   opened.push(as)
   as.scripts.token = ({ body }) => tokenError('invalid_grant', `You sent ${body}`)
@@ -156,7 +156,7 @@ test.each([
   [{ interactive: false }, 'options.interactive'],
   [{ interactiv: 'never' }, 'options.interactiv'],
   [{ callbackTimeout: Number.NaN }, 'options.callbackTimeout'],
-  [{ store: 'keychain' }, 'options.store'],
+  [{ store: 'keychian' }, 'options.store'],
 ])('an option that cannot be meant is an error, not a browser: %j', async (options, key) => {
   const { server } = await protectedServer()
   const own = await bench()

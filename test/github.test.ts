@@ -64,7 +64,7 @@ describe('a pre-registered sign-in', () => {
     expect(github.requests.to(TOKEN)[0]?.headers.accept).toBe('application/json')
   })
 
-  test('says that there is no refresh token, at login and in status', async () => {
+  test('[REF-02] says that there is no refresh token, at login and in status', async () => {
     const { mcp, bench, callback_port } = await scene()
     const server = { name: 'github', url: mcp.url, auth: { ...AUTH, callback_port } }
     await bench.login(server)
@@ -183,7 +183,7 @@ test('a token request carries the verifier and the one registered redirect URI',
   expect(request?.headers.authorization).toBe(`Basic ${btoa('Iv1.fixture:github-secret')}`)
 })
 
-test('without a client_id nothing is registered, and the error says what to create', async () => {
+test('[REG-01] without a client_id nothing is registered, and the error says what to create', async () => {
   const { github, mcp, bench, callback_port, redirectUri } = await scene()
   const error = await failureOf<LatchkeyError>(bench.login({ url: mcp.url, auth: { callback_port } }))
   expect(error).toMatchObject({ code: 'registration_unavailable', redirectUri, issuer: github.issuer })

@@ -93,7 +93,7 @@ async function callTool({ bench, server }: Scene, auth: AuthConfig, name = 'read
 const done = (name = 'read') => [{ type: 'text', text: `${name} done` }]
 
 describe('client credentials', () => {
-  test('a secret: one token for all calls, with resource, no browser and no port', async () => {
+  test('[RES-02] [CC-01] [CC-02] a secret: one token for all calls, with resource, no browser and no port', async () => {
     const all = await scene(await machineServer(), { challengeScope: 'mcp:read' })
     expect(await callTool(all, MACHINE)).toEqual(done())
     expect(await callTool(all, MACHINE)).toEqual(done())
@@ -109,7 +109,7 @@ describe('client credentials', () => {
   })
 
   test.each(['ES256', 'RS256', 'PS256', 'Ed25519'] as const)(
-    'a private key, %s: the assertion is for the issuer, and never the same twice',
+    '[CC-02] [CC-04] a private key, %s: the assertion is for the issuer, and never the same twice',
     async (alg) => {
       const { privateKey, publicKey } =
         alg === 'ES256'
@@ -152,6 +152,23 @@ describe('client credentials', () => {
     },
   )
 
+  test('[CC-07] a key that signs with nothing the server lists: said so, and no token request', async () => {
+    const all = await scene(await machineServer())
+    all.authorizationServer.rewriteAnswer = ({ pathname }, { body }) =>
+      pathname.startsWith('/.well-known/')
+        ? { body: { ...(body as object), token_endpoint_auth_signing_alg_values_supported: ['PS256'] } }
+        : undefined
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const private_key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    const auth: AuthConfig = { grant: 'client_credentials', client_id: 'machine', private_key }
+    expect(await failureOf(callTool(all, auth))).toMatchObject({
+      code: 'config_invalid',
+      key: 'auth.signing_algorithm',
+      message: expect.stringContaining('PS256'),
+    })
+    expect(tokenRequests(all)).toEqual([])
+  })
+
   test('many requests at once, from two clients of one store, ask for one token', async () => {
     const all = await scene(await machineServer())
     const other = await openWorkbench({ home: all.bench.home, options: { interactive: 'never' } })
@@ -165,7 +182,7 @@ describe('client credentials', () => {
     expect(tokenRequests(all)).toHaveLength(1)
   })
 
-  test('renewed ahead of its end by running the grant again, once, without discovery', async () => {
+  test('[CC-08] renewed ahead of its end by running the grant again, once, without discovery', async () => {
     const clock = createShiftedClock()
     const all = await scene(
       await machineServer({ accessTokenSeconds: 600 }),
@@ -191,13 +208,13 @@ describe('client credentials', () => {
     expect(tokenRequests(all)).toHaveLength(2)
   })
 
-  test('a fresh token that is refused as well is the end, without a person', async () => {
+  test('[CC-09] a fresh token that is refused as well is the end, without a person', async () => {
     const all = await scene(await machineServer(), { verify: () => undefined })
     expect(await failureOf(callTool(all, MACHINE))).toMatchObject({ code: 'credential_refused' })
     expect(tokenRequests(all)).toHaveLength(1)
   })
 
-  test('a wrong secret is an error with the remedy for programs, which shows no secret', async () => {
+  test('[CC-09] a wrong secret is an error with the remedy for programs, which shows no secret', async () => {
     const all = await scene(await machineServer())
     const error = await failureOf(callTool(all, { ...MACHINE, client_secret: 'wrong-secret' }))
     expect(error).toMatchObject({
@@ -209,7 +226,7 @@ describe('client credentials', () => {
     expect(tokenRequests(all)).toHaveLength(1)
   })
 
-  test('missing scope: asks once for the union; a scope that is not given is an error from then on', async () => {
+  test('[STEP-06] missing scope: asks once for the union; a scope that is not given is an error from then on', async () => {
     const scopes = ['mcp:read', 'mcp:write']
     const clients = [machineClient({ client_secret: SECRET, scope: 'mcp:read mcp:write' })]
     const all = await scene(await machineServer({ scopes, clients }), {
@@ -263,7 +280,7 @@ describe('client credentials', () => {
     expect(await all.bench.latchkey.status(person)).toMatchObject({ state: 'signed_out' })
   })
 
-  test('the extension is declared to the server, beside what the program declares', async () => {
+  test('[EXT-01] the extension is declared to the server, beside what the program declares', async () => {
     const all = await scene(await machineServer())
     const clientCapabilities = { extensions: { 'example.com/own': {} } }
     await all.bench
@@ -277,7 +294,7 @@ describe('client credentials', () => {
 })
 
 describe('the authorization server that was seen first', () => {
-  test('is the only one that gets the credentials; another is accepted by name only', async () => {
+  test('[BIND-04] is the only one that gets the credentials; another is accepted by name only', async () => {
     const all = await scene(await machineServer())
     const config = { name: 'demo', url: all.server.url, auth: MACHINE }
     await all.bench.login(config)
@@ -299,7 +316,7 @@ describe('the authorization server that was seen first', () => {
     expect(tokenRequests({ authorizationServer: thief })).toHaveLength(1)
   })
 
-  test('is the configured one, from the first request on', async () => {
+  test('[BIND-05] is the configured one, from the first request on', async () => {
     const all = await scene(await machineServer())
     const auth = { ...MACHINE, issuer: 'https://login.example.com' }
     expect(await failureOf(callTool(all, auth))).toMatchObject({ code: 'issuer_mismatch' })
@@ -343,7 +360,7 @@ describe('workload identity', () => {
     await rename(`${file}.new`, file)
   }
 
-  test('the assertion is read anew for each token, as projected files rotate', async () => {
+  test('[WIF-01] [WIF-04] the assertion is read anew for each token, as projected files rotate', async () => {
     const all = await workload()
     const claims = { sub: 'build', aud: all.authorizationServer.issuer }
     const [first, second] = [all.signer.sign(claims), all.signer.sign(claims)]
@@ -366,7 +383,7 @@ describe('workload identity', () => {
     ],
     ['that has ended', (signer: AssertionSigner, aud: string) => signer.sign({ sub: 'build', aud, exp: 1 })],
     ['that nobody signed', () => 'e30.e30.e30'],
-  ])('an assertion %s is sent once, and nothing else is tried', async (_, make) => {
+  ])('[WIF-03] an assertion %s is sent once, and nothing else is tried', async (_, make) => {
     const all = await workload()
     await project(all.file, make(all.signer, all.authorizationServer.issuer))
     const error = await failureOf(callTool(all, all.auth))
@@ -407,7 +424,7 @@ describe('workload identity', () => {
     expect(tokenRequests(all)).toEqual([])
   })
 
-  test('needs no client: the assertion says who asks', async () => {
+  test('[RES-02] [WIF-01] needs no client: the assertion says who asks', async () => {
     const server = await startScriptedAuthorizationServer({ mcp: {} })
     const bench = await openWorkbench({ options: { interactive: 'never' } })
     opened.push(server, bench)
@@ -468,7 +485,7 @@ describe('enterprise-managed authorization', () => {
   }
   const exchanges = (idp: AuthorizationServer) => idp.requests.to('/token', 'POST').map(parameters)
 
-  test('an ID token becomes an ID-JAG for one server, and that a token; each ID-JAG is used once', async () => {
+  test('[EMA-01] [EMA-02] [EMA-03] [EMA-05] [EMA-07] [EMA-10] an ID token becomes an ID-JAG for one server, and that a token; each ID-JAG is used once', async () => {
     const all = await enterprise()
     expect(await callTool(all, all.auth)).toEqual(done())
     all.authorizationServer.expireAccessTokens()
@@ -491,13 +508,13 @@ describe('enterprise-managed authorization', () => {
     expect(JSON.stringify(all.idp.requests)).not.toContain(SECRET)
   })
 
-  test('another kind of token from the identity provider is not sent on', async () => {
+  test('[EMA-04] another kind of token from the identity provider is not sent on', async () => {
     const all = await enterprise(() => 'urn:ietf:params:oauth:token-type:access_token')
     expect(await failureOf(callTool(all, all.auth))).toMatchObject({ code: 'response_invalid' })
     expect(tokenRequests(all)).toEqual([])
   })
 
-  test('an ID token that has ended is an error of the identity provider, asked once', async () => {
+  test('[EMA-11] an ID token that has ended is an error of the identity provider, asked once', async () => {
     const all = await enterprise()
     const idp = { issuer: all.idp.issuer, client_id: 'at-idp', client_secret: 'idp-secret' }
     const id_token = all.signer.sign({ sub: 'jane', aud: 'at-idp', exp: 1 })

@@ -38,7 +38,7 @@ describe('a credential of the configuration that the server refuses', () => {
     'a signer': { auth: (request: Request) => new Request(request, { headers: { 'x-signature': 'wrong' } }) },
     'no credential by wish': { auth: false },
   }
-  test.each(Object.entries(refused))('%s: said so, no OAuth beside it', async (_title, entry) => {
+  test.each(Object.entries(refused))('[APPL-04] %s: said so, no OAuth beside it', async (_title, entry) => {
     const error = await failureOf(bench.client({ demo: { url: server.url, ...entry } }).createSession('demo'))
     expect(error).toMatchObject({ code: 'credential_refused', server: 'demo', status: 401, scheme: 'bearer' })
     expect(error.message).not.toContain('expired-long-ago')
@@ -58,7 +58,7 @@ describe('a credential of the configuration that the server refuses', () => {
     }
   })
 
-  test('a fresh access token that is refused is not asked for again and again', async () => {
+  test('[USE-05] a fresh access token that is refused is not asked for again and again', async () => {
     server.protect = { ...server.protect, verify: () => undefined } as typeof server.protect
     const client = bench.client({ demo: { url: server.url } })
     expect(await failureOf(client.createSession('demo'))).toMatchObject({ code: 'credential_refused' })
@@ -82,7 +82,7 @@ describe('who may open a browser', () => {
   test.each([
     ['never, even with openUrl', true, { interactive: 'never' as const }],
     ['auto, without openUrl and terminal', false, { openUrl: undefined as never }],
-  ])('%s: login_required at once, with the command', async (_title, attended, options) => {
+  ])('[OPEN-07] %s: login_required at once, with the command', async (_title, attended, options) => {
     await open({ platform: { attended, userAgent: noBrowser, redirectReceiver: nobody } })
     const entry = { url: server.url, auth: { account: 'at work' } }
     const started = performance.now()
@@ -124,7 +124,7 @@ describe('who may open a browser', () => {
     expect(server.toolCalls).toHaveLength(20)
   })
 
-  test('a late 401 of a request from before the sign-in does not open another', async () => {
+  test('[USE-07] a late 401 of a request from before the sign-in does not open another', async () => {
     await open()
     const client = bench.client({ demo: { url: server.url, auth: { offline_access: false } } })
     const session = await client.createSession('demo')

@@ -43,7 +43,7 @@ const statuses = ({ server }: Scene, method: string) =>
   server.requests.filter(({ body }) => body.includes(`"method":"${method}"`)).map(({ status }) => status)
 
 describe.each(['2025', '2026'] as const)('a %s server that is public in part', (era) => {
-  test('is used anonymously, without a browser and without discovery', async () => {
+  test('[APPL-01] [MCP-04] is used anonymously, without a browser and without discovery', async () => {
     const all = await scene(era)
     const session = await open(all)
     expect(session.authorization).toBe('anonymous')
@@ -55,7 +55,7 @@ describe.each(['2025', '2026'] as const)('a %s server that is public in part', (
     expect(all.bench.told('authorization_changed')).toEqual([])
   })
 
-  test('a 401 on a call: one sign-in, the same call once more, the list anew', async () => {
+  test('[USE-07] a 401 on a call: one sign-in, the same call once more, the list anew', async () => {
     const all = await scene(era)
     const session = await open(all)
     await session.listTools()
@@ -72,7 +72,7 @@ describe.each(['2025', '2026'] as const)('a %s server that is public in part', (
     ])
   })
 
-  test('calls that meet the 401 together share the sign-in, and each is made again once', async () => {
+  test('[MCP-04] calls that meet the 401 together share the sign-in, and each is made again once', async () => {
     const all = await scene(era)
     const session = await open(all)
     const answers = await Promise.all([
@@ -122,7 +122,7 @@ describe.each(['2025', '2026'] as const)('a %s server that is public in part', (
 })
 
 describe('a list that the server allows to be kept', () => {
-  test('is served again, but never after the sign-in', async () => {
+  test('[MCP-03] is served again, but never after the sign-in', async () => {
     const all = await scene('2026', { listedFor: 3_600_000 })
     const session = await open(all)
     await session.listTools()
@@ -135,7 +135,7 @@ describe('a list that the server allows to be kept', () => {
     expect(statuses(all, 'tools/list')).toEqual([200, 200])
   })
 
-  test('is not kept when it was asked for before the sign-in and comes after it', async () => {
+  test('[MCP-03] is not kept when it was asked for before the sign-in and comes after it', async () => {
     const all = await scene('2026', { listedFor: 3_600_000 })
     const session = await open(all)
     let release: () => void = () => {}

@@ -146,7 +146,7 @@ const TOLERATED: Tolerated[] = [
   },
   {
     provider: 'Microsoft Entra ID, Amazon Cognito',
-    quirk: 'metadata does not mention PKCE',
+    quirk: '[PKCE-06] metadata does not mention PKCE',
     handledBy: 'auth.missing_pkce_metadata: flow/discover acceptsMissingPkce',
     auth: { missing_pkce_metadata: 'accept' },
     behave: metadata({ code_challenge_methods_supported: undefined }),
@@ -298,7 +298,7 @@ const TOLERATED: Tolerated[] = [
   },
   {
     provider: 'servers by the book',
-    quirk: 'undoes the encoding of Basic (RFC 6749 §2.3.1): id and secret with : + / = %',
+    quirk: '[CLIENT-02] undoes the encoding of Basic (RFC 6749 §2.3.1): id and secret with : + / = %',
     handledBy: 'oauth/client-authentication basic',
     server: { clientProof: 'basic' },
     client: ODD_SECRET,
@@ -469,7 +469,7 @@ const REFUSED: Refused[] = [
   },
   {
     provider: 'Microsoft Entra ID, Amazon Cognito',
-    quirk: 'metadata does not mention PKCE: refused unless it is allowed',
+    quirk: '[PKCE-03] metadata does not mention PKCE: refused unless it is allowed',
     handledBy: 'oauth/server-metadata assertPkceSupported',
     behave: metadata({ code_challenge_methods_supported: undefined }),
     code: 'pkce_unsupported',
@@ -477,7 +477,7 @@ const REFUSED: Refused[] = [
   },
   {
     provider: 'servers of old',
-    quirk: 'PKCE with `plain` only: refused whatever is allowed',
+    quirk: '[PKCE-05] PKCE with `plain` only: refused whatever is allowed',
     handledBy: 'oauth/server-metadata assertPkceSupported',
     auth: { missing_pkce_metadata: 'accept' },
     behave: metadata({ code_challenge_methods_supported: ['plain'] }),
@@ -575,7 +575,7 @@ const REFRESHES: [answer: string, Answer, code: string, isKept: boolean][] = [
   ['200 with invalid_grant', { status: 200, body: { error: 'invalid_grant' } }, 'login_required', false],
 ]
 
-describe('a refresh that is answered', () => {
+describe('[REF-06] a refresh that is answered', () => {
   test.each(REFRESHES)('%s', async (_answer, answer, code, isKept) => {
     const { server, bench, entry } = await scene({ provider: '', quirk: '', handledBy: 'credentials/keeper' })
     await bench.login(entry)
@@ -598,7 +598,7 @@ describe('a sign-in page on a host that is not the issuer', () => {
   }
   const pageOf = ({ origin }: Server) => new URL(`${origin.replace('127.0.0.1', 'localhost')}/authorize`)
 
-  test('is confirmed by the person, once, with both hosts in front of them', async () => {
+  test('[OPEN-06] is confirmed by the person, once, with both hosts in front of them', async () => {
     const { server, bench, entry } = await scene(elsewhere)
     const { host } = pageOf(server)
     await bench.login(entry)

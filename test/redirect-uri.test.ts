@@ -63,7 +63,7 @@ async function occupyPort(port: number): Promise<number | undefined> {
   return String(said).trim() === 'listening' ? child.pid : undefined
 }
 
-describe('the redirect URI is the same, byte for byte, in every request', () => {
+describe('[REDIR-01] the redirect URI is the same, byte for byte, in every request', () => {
   const spellings: [string, (port: number) => OAuthConfig, (port: number) => string][] = [
     [
       'a pinned port on localhost',
@@ -131,7 +131,7 @@ describe('port 8080 is taken by another program', () => {
     expect(bench.told('redirect_listening')).toMatchObject([{ redirect_uri, instead_of: 8080 }])
   })
 
-  test('a pre-registered client fails at once, before any request, naming port, holder and setting', async () => {
+  test('[REDIR-04] a pre-registered client fails at once, before any request, naming port, holder and setting', async () => {
     const pid = await occupyPort(8080)
     const { server, bench } = await scene()
     const started = performance.now()
@@ -164,7 +164,7 @@ test('a pinned port that is taken fails at once, dynamic client or not', async (
 })
 
 describe('the next sign-in of a dynamic client', () => {
-  test('uses the registration of the last one', async () => {
+  test('[REDIR-05] uses the registration of the last one', async () => {
     const { server, bench } = await scene()
     // Pinned, so that no other test can take it in between.
     const auth = { callback_port: await freePort() }
@@ -174,7 +174,7 @@ describe('the next sign-in of a dynamic client', () => {
     expect(server.requests.to('/register')).toHaveLength(1)
   })
 
-  test('registers anew where that port is taken meanwhile', async () => {
+  test('[REDIR-05] registers anew where that port is taken meanwhile', async () => {
     const { server, bench } = await scene()
     const first = await bench.login({ url: server.url })
     await occupyPort(Number(new URL(first.redirect_uri!).port))

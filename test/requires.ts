@@ -10,6 +10,7 @@ export type Requirement =
   | 'node-lts'
   | 'ipv6'
   | 'network-namespace'
+  | 'mount-namespace'
 
 declare module 'vitest' {
   interface TaskMeta {

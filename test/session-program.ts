@@ -34,28 +34,38 @@ export interface SessionProgram {
   remove(): Promise<void>
 }
 
-const consentBrowser = new URL('./fixtures/consent-browser.mjs', import.meta.url).pathname
+/** A program for `BROWSER`: signs in as a person would. */
+export const consentBrowser = new URL('./fixtures/consent-browser.mjs', import.meta.url).pathname
 
-/** Bundles `session-child.ts`; packages are found where the checkout has them. */
+/** A program bundled into one file that plain Node runs. */
+export interface BundledProgram {
+  readonly file: string
+  remove(): Promise<void>
+}
+
+/** Bundles `session-child.ts`. */
 export async function buildSessionProgram(): Promise<SessionProgram> {
+  const { file, remove } = await buildProgram('session-child')
+  return { run: (home, work) => run(file, home, work), remove }
+}
+
+/** Bundles `NAME.ts` of this folder into a file that Node runs; packages are found where the checkout has them. */
+export async function buildProgram(name: string): Promise<BundledProgram> {
   const cache = join(import.meta.dirname, '../node_modules/.cache')
   await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'session-program-'))
-  const outfile = join(folder, 'session-child.mjs')
+  const folder = await mkdtemp(join(cache, 'program-'))
+  const file = join(folder, `${name}.mjs`)
   await build({
-    entryPoints: [join(import.meta.dirname, 'session-child.ts')],
+    entryPoints: [join(import.meta.dirname, `${name}.ts`)],
     bundle: true,
     packages: 'external',
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    outfile,
+    outfile: file,
     logLevel: 'silent',
   })
-  return {
-    run: (home, work) => run(outfile, home, work),
-    remove: () => rm(folder, { recursive: true, force: true }),
-  }
+  return { file, remove: () => rm(folder, { recursive: true, force: true }) }
 }
 
 async function run(program: string, home: string, work: SessionWork): Promise<FinishedSession> {

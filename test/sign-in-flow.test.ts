@@ -50,7 +50,7 @@ describe('a cold sign-in with dynamic registration makes five requests besides t
     return { as, mcp, bench: keep(await openWorkbench()), auth: { callback_port: await freePort() } }
   }
 
-  test('login', async () => {
+  test('[DISC-01] [META-01] [REG-05] login', async () => {
     const { as, mcp, bench, auth } = await realServers()
     expect(await bench.login({ url: mcp.url, auth })).toMatchObject({ state: 'signed_in', refreshable: true })
     expect(bench.exchanges()).toEqual([
@@ -64,7 +64,7 @@ describe('a cold sign-in with dynamic registration makes five requests besides t
     expect(as.errors).toEqual([])
   })
 
-  test('a session, whose own 401 is the probe', async () => {
+  test('[CHAL-01] [MCP-02] a session, whose own 401 is the probe', async () => {
     const { mcp, bench, auth } = await realServers()
     const session = await bench.client({ demo: { url: mcp.url, auth } }).createSession('demo')
     expect((await session.callTool('whoami')).content).toEqual([{ type: 'text', text: 'alice' }])
@@ -127,7 +127,7 @@ describe('a pre-registered client', () => {
     })
   }
 
-  test('never registers, and sends PKCE, state and resource', async () => {
+  test('[REG-03] [PKCE-01] [RES-01] never registers, and sends PKCE, state and resource', async () => {
     const server = await signInAndRefresh(undefined, SECRET)
     expect(server.requests.to('/register')).toEqual([])
     const [authorization] = server.requests.to('/authorize')
@@ -153,21 +153,24 @@ describe('a pre-registered client', () => {
     [['client_secret_basic'], 'client_secret_basic'],
     [['client_secret_basic', 'client_secret_post'], 'client_secret_post'],
     [['client_secret_post'], 'client_secret_post'],
-  ])('with a secret, at a server that lists %j, uses %s for exchange and refresh', async (methods, used) => {
-    const server = await signInAndRefresh(methods, SECRET)
-    const expected =
-      used === 'client_secret_post'
-        ? { client_id: 'my-app', client_secret: SECRET, authorization: undefined }
-        : { ...inBasic, authorization: `Basic ${btoa('my-app:s3cret%2F%2B%3A-_.~')}` }
-    expect(proofs(server)).toEqual([expected, expected])
-  })
+  ])(
+    '[CLIENT-01] with a secret, at a server that lists %j, uses %s for exchange and refresh',
+    async (methods, used) => {
+      const server = await signInAndRefresh(methods, SECRET)
+      const expected =
+        used === 'client_secret_post'
+          ? { client_id: 'my-app', client_secret: SECRET, authorization: undefined }
+          : { ...inBasic, authorization: `Basic ${btoa('my-app:s3cret%2F%2B%3A-_.~')}` }
+      expect(proofs(server)).toEqual([expected, expected])
+    },
+  )
 
-  test('without a secret sends its id alone', async () => {
+  test('[CLIENT-03] without a secret sends its id alone', async () => {
     const expected = { client_id: 'my-app', client_secret: undefined, authorization: undefined }
     expect(proofs(await signInAndRefresh(['client_secret_basic', 'none']))).toEqual([expected, expected])
   })
 
-  test('`resource: "off"` and a URI of its own hold for all three requests', async () => {
+  test('[RES-06] `resource: "off"` and a URI of its own hold for all three requests', async () => {
     for (const [resource, expected] of [
       ['off', undefined],
       ['https://api.example/v1', 'https://api.example/v1'],
@@ -220,25 +223,25 @@ describe('scope', () => {
 
   test.each([
     [
-      'configured',
+      '[SCOPE-08] configured',
       { challengeScope: 'chal', scopesSupported: ['prm'] },
       { scope: 'conf:a conf:b' },
       'conf:a conf:b',
     ],
-    ['challenge', { challengeScope: 'chal', scopesSupported: ['prm'] }, {}, 'chal'],
-    ['resource metadata', { scopesSupported: ['prm:a', 'prm:b'] }, {}, 'prm:a prm:b'],
-    ['none: the parameter is left out', { scopesSupported: [] }, {}, null],
+    ['[SCOPE-01] [SCOPE-02] challenge', { challengeScope: 'chal', scopesSupported: ['prm'] }, {}, 'chal'],
+    ['[SCOPE-01] resource metadata', { scopesSupported: ['prm:a', 'prm:b'] }, {}, 'prm:a prm:b'],
+    ['[SCOPE-01] none: the parameter is left out', { scopesSupported: [] }, {}, null],
   ])('%s', async (_what, source, auth, expected) => {
     const { requests, server } = await asked(source, auth)
     expect(requests).toEqual([[expected, null]])
     expect(JSON.parse(server.requests.to('/register')[0]!.body).scope ?? null).toBe(expected)
   })
 
-  test('scopes of the authorization server are no source', async () => {
+  test('[SCOPE-03] [SCOPE-04] scopes of the authorization server are no source', async () => {
     expect((await asked({}, {}, ['mcp:read'])).requests).toEqual([[null, null]])
   })
 
-  test('offline_access is added where it is listed, once, with prompt=consent', async () => {
+  test('[SCOPE-04] [SCOPE-05] offline_access is added where it is listed, once, with prompt=consent', async () => {
     expect((await asked({ scopesSupported: ['a'] }, {}, OFFLINE)).requests).toEqual([
       ['a offline_access', 'consent'],
     ])
@@ -260,7 +263,7 @@ describe('scope', () => {
     return { status: 302, headers: { location: to.href } }
   }
 
-  test('invalid_scope earns one more try without it', async () => {
+  test('[SCOPE-06] invalid_scope earns one more try without it', async () => {
     const { requests, error } = await asked({ scopesSupported: ['a'] }, {}, OFFLINE, refuseOffline)
     expect(error).toBeUndefined()
     expect(requests).toEqual([
@@ -269,7 +272,7 @@ describe('scope', () => {
     ])
   })
 
-  test('and no second one', async () => {
+  test('[SCOPE-06] and no second one', async () => {
     const refuseAll = (_request: RecordedRequest, answer: Answer): Answer => {
       const to = new URL(String(answer.headers?.location))
       to.searchParams.delete('code')
@@ -282,7 +285,7 @@ describe('scope', () => {
     expect(error?.remedy).toContain('`auth.scope`')
   })
 
-  test('a scope the person configured is not dropped', async () => {
+  test('[SCOPE-08] a scope the person configured is not dropped', async () => {
     const { requests, error } = await asked({}, { scope: 'a offline_access' }, OFFLINE, refuseOffline)
     expect(requests).toHaveLength(1)
     expect(error).toMatchObject({ code: 'authorization_refused', error: 'invalid_scope' })
@@ -323,9 +326,9 @@ describe('the callback', () => {
 
   test.each<[string, (redirect: URL, issuer: string) => void]>([
     ['another server', ({ searchParams }) => searchParams.set('iss', 'https://evil.example')],
-    ['the issuer and a slash', ({ searchParams }, issuer) => searchParams.set('iss', `${issuer}/`)],
-    ['nobody, though it is advertised', ({ searchParams }) => searchParams.delete('iss')],
-  ])('that names %s spends no code', async (_what, alter) => {
+    ['[ISS-05] the issuer and a slash', ({ searchParams }, issuer) => searchParams.set('iss', `${issuer}/`)],
+    ['[ISS-03] nobody, though it is advertised', ({ searchParams }) => searchParams.delete('iss')],
+  ])('[ISS-02] that names %s spends no code', async (_what, alter) => {
     const { server, error, page } = await answered((url) => alter(url, url.searchParams.get('iss')!))
     expect(error.code).toBe('issuer_mismatch')
     expect(server.requests.to('/token')).toEqual([])
@@ -333,7 +336,7 @@ describe('the callback', () => {
     expect(page.html).toContain('issuer_mismatch')
   })
 
-  test('with an error and a wrong iss shows nothing of the error', async () => {
+  test('[ISS-06] with an error and a wrong iss shows nothing of the error', async () => {
     const { bench, error, page } = await answered(({ searchParams }) => {
       searchParams.set('error', 'canary_error')
       searchParams.set('error_description', 'canary description')
@@ -353,7 +356,7 @@ describe('the callback', () => {
     expect(server.requests.to('/token')).toEqual([])
   })
 
-  test('with another error shows it escaped', async () => {
+  test('[REDIR-07] with another error shows it escaped', async () => {
     const { error, page } = await answered(({ searchParams }) => {
       searchParams.delete('code')
       searchParams.set('error', 'server_error')
@@ -365,7 +368,7 @@ describe('the callback', () => {
     expect(page.html).toContain('&#60;script&#62;alert(1)')
   })
 
-  test('with another state, or an error without state, is not ours: the real one still wins', async () => {
+  test('[STATE-02] with another state, or an error without state, is not ours: the real one still wins', async () => {
     const { server, bench, callback_port, redirectUri } = await scene()
     const strangers: Visit[] = []
     server.scripts.authorize = async () => {
@@ -382,7 +385,7 @@ describe('the callback', () => {
     expect(parameters(server.requests.to('/token')[0]!).code).not.toBe('stolen')
   })
 
-  test('a state that the server changed is never used', async () => {
+  test('[STATE-02] a state that the server changed is never used', async () => {
     const { server, bench, callback_port } = await scene()
     server.scripts.authorize = (_request, answer) => {
       const to = new URL(String(answer.headers?.location))
@@ -509,7 +512,7 @@ describe('the person', () => {
     expect(bench.told('credentials_saved')).toEqual([])
   })
 
-  test('is asked again by `force`, with a new client', async () => {
+  test('[REG-13] is asked again by `force`, with a new client', async () => {
     const { server, bench, callback_port } = await scene()
     const configured = { url: server.url, auth: { callback_port } }
     await bench.login(configured)

@@ -16,7 +16,7 @@ const servers: [string, McpServerOptions][] = [
 ]
 
 test.concurrent.each(servers)(
-  'a person who takes longer than a request may is waited for, at connect and at a later call: %s',
+  '[USE-07] a person who takes longer than a request may is waited for, at connect and at a later call: %s',
   async (_title, options) => {
     const authorizationServer = await startAuthorizationServer()
     const server = await startProtectedServer(authorizationServer, options)

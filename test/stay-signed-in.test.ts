@@ -46,7 +46,7 @@ describe('a process that ended, and one that starts later', () => {
   })
   afterAll(() => program.remove())
 
-  test('logs in once; the next process refreshes once, and sends nothing with the expired token', async () => {
+  test('[REF-09] logs in once; the next process refreshes once, and sends nothing with the expired token', async () => {
     await start()
     const work = { server: { url: server.url } }
     const first = await program.run(home, work)
@@ -77,7 +77,7 @@ describe('a process that ended, and one that starts later', () => {
     expect(sentTokens()).not.toContain(undefined)
   })
 
-  test('four processes with ten calls each, all with an expired login, refresh once in total', async () => {
+  test('[REF-05] four processes with ten calls each, all with an expired login, refresh once in total', async () => {
     await start()
     const work = { server: { url: server.url } }
     await program.run(home, work)
@@ -135,7 +135,7 @@ describe('a login that has to be renewed', () => {
     return entry
   }
 
-  test('keeps its refresh token when the answer brings none, and renews with it again', async () => {
+  test('[REF-04] keeps its refresh token when the answer brings none, and renews with it again', async () => {
     await start({ omitRefreshTokenOnRefresh: true })
     const entry = await logIn({ account: 'work' })
     const [before] = await storedLogins(home)
@@ -154,7 +154,7 @@ describe('a login that has to be renewed', () => {
   })
 
   test.each(['client_secret_basic', 'client_secret_post'])(
-    'of a confidential client authenticates with %s, and its secret is in no file',
+    '[REF-10] of a confidential client authenticates with %s, and its secret is in no file',
     async (token_endpoint_auth_method) => {
       const callback_port = await freePort()
       const client_secret = 'pass/word: with+odd~characters'
@@ -195,7 +195,7 @@ describe('a login that has to be renewed', () => {
     },
   )
 
-  test('a server that refuses the token before its time: one refresh, the call made once more', async () => {
+  test('[USE-05] [REF-08] a server that refuses the token before its time: one refresh, the call made once more', async () => {
     await start()
     const bench = await newProcess()
     const session = await bench.client({ demo: { url: server.url } }).createSession('demo')
@@ -219,7 +219,7 @@ describe('a login that has to be renewed', () => {
     expect(bench.told('refresh_failed')).toMatchObject([{ code: 'token_request_refused', terminal: true }])
   })
 
-  test('a dynamic client that the server forgot is registered anew, with one sign-in', async () => {
+  test('[REG-12] a dynamic client that the server forgot is registered anew, with one sign-in', async () => {
     await start()
     const entry = await logIn()
     const [login] = await storedLogins(home)
@@ -304,7 +304,7 @@ describe('a login that has to be renewed', () => {
   })
 
   describe('at an SSE server', () => {
-    test('is renewed in the middle of the session', async () => {
+    test('[REF-12] is renewed in the middle of the session', async () => {
       await start({}, { transport: 'sse' })
       const bench = await newProcess()
       const session = await bench.client({ demo: { url: server.url } }).createSession('demo')
@@ -320,7 +320,7 @@ describe('a login that has to be renewed', () => {
       expect(bench.browser.opened).toHaveLength(1)
     })
 
-    test('an event stream that a 401 ended behind our back is replaced by the next call', async () => {
+    test('[REF-12] an event stream that a 401 ended behind our back is replaced by the next call', async () => {
       await start({}, { transport: 'sse' })
       const bench = await newProcess()
       const entry = { url: server.url, auth: { offline_access: false } }

@@ -38,7 +38,7 @@ const refreshes = ({ authorizationServer }: Scene) =>
   authorizationServer.requests.to('/token').filter(({ body }) => body.includes('grant_type=refresh_token'))
 
 describe('403 insufficient_scope', () => {
-  test('asks once for each new scope, keeps what was asked for before, and never tries a refresh', async () => {
+  test('[STEP-01] [STEP-02] [STEP-05] asks once for each new scope, keeps what was asked for before, and never tries a refresh', async () => {
     const all = await scene()
     const session = await all.bench.client({ demo: { url: all.server.url } }).createSession('demo')
     for (const name of ['read', 'write', 'admin', 'write', 'read']) {
@@ -50,7 +50,7 @@ describe('403 insufficient_scope', () => {
     expect(all.server.toolCalls.map(({ name }) => name)).toEqual(['read', 'write', 'admin', 'write', 'read'])
   })
 
-  test('gives up a server that always answers 403, and remembers the operation', async () => {
+  test('[STEP-03] [STEP-04] gives up a server that always answers 403, and remembers the operation', async () => {
     const all = await scene()
     all.server.intercept = ({ body }) =>
       body.includes('"tools/call"')
@@ -69,7 +69,7 @@ describe('403 insufficient_scope', () => {
     expect(asked(all)).toHaveLength(3)
   })
 
-  test('is a typed error at once where nobody may be asked', async () => {
+  test('[STEP-07] is a typed error at once where nobody may be asked', async () => {
     const all = await scene()
     await all.bench.login({ name: 'demo', url: all.server.url })
     const options = { interactive: 'never' } as const

@@ -26,7 +26,7 @@ const key: CredentialKey = {
   identity: { server_url: 'https://mcp.example.com/shared', configured_client_id: null },
 }
 
-test(`killed ${KILLS} times while it writes: the document is whole each time, leftovers go`, {
+test(`[STORE-03] killed ${KILLS} times while it writes: the document is whole each time, leftovers go`, {
   timeout: 30_000 + KILLS * 5000,
 }, async () => {
   const home = join(folder.path, 'home')

@@ -30,7 +30,7 @@ function liveUnder(umask: string, home: string, prefix: readonly string[] = []):
 }
 
 describe.each(['000', '022', '077'])('under umask %s', (umask) => {
-  test('every folder is 0700 and every file 0600', () => {
+  test('[REF-01] [STORE-01] every folder is 0700 and every file 0600', () => {
     const home = join(folder.path, `plain-${umask}`)
     liveUnder(umask, home)
     const modes = readdirSync(home, { recursive: true, withFileTypes: true }).map((entry) => {
@@ -64,7 +64,7 @@ const hasStrace = spawnSync('strace', ['-e', 'trace=none', 'true']).status === 0
 
 requires('strace', hasStrace)('as strace sees it', () => {
   test.each(['000', '022'])(
-    'umask %s: private from the first byte, and never by a later chmod',
+    '[STORE-01] umask %s: private from the first byte, and never by a later chmod',
     async (umask) => {
       const calls = await traceOf(umask)
       const creations = calls.filter(({ args }) => args.includes('O_CREAT'))

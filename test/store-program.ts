@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -27,6 +27,25 @@ export async function buildStoreChild(folder: string): Promise<string> {
   return outfile
 }
 
+/** Bundles `fleet-child.ts` where the drivers and the keychain's package are found, which stay outside. */
+export async function buildFleetChild(): Promise<{ program: string; remove(): Promise<void> }> {
+  const cache = join(import.meta.dirname, '../node_modules/.cache')
+  await mkdir(cache, { recursive: true })
+  const folder = await mkdtemp(join(cache, 'fleet-'))
+  const program = join(folder, 'fleet-child.mjs')
+  await build({
+    entryPoints: [join(import.meta.dirname, 'fleet-child.ts')],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    packages: 'external',
+    outfile: program,
+    logLevel: 'silent',
+  })
+  return { program, remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
 /** A child and the lines it says. */
 export interface StoreChild {
   readonly process: ChildProcess
@@ -38,8 +57,14 @@ export interface StoreChild {
   readonly ended: Promise<number | NodeJS.Signals>
 }
 
-export function startStoreChild(program: string, args: readonly string[]): StoreChild {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+/** @param prefix a program that runs it, with its arguments */
+export function startStoreChild(
+  program: string,
+  args: readonly string[],
+  { env = process.env, prefix = [] }: { env?: NodeJS.ProcessEnv; prefix?: readonly string[] } = {},
+): StoreChild {
+  const [command = '', ...rest] = [...prefix, process.execPath, program, ...args]
+  const child = spawn(command, rest, { env, stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const next = async (): Promise<unknown> => {

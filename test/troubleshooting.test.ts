@@ -140,7 +140,7 @@ describe('each trouble has a code, data and the setting that ends it', () => {
       { code: 'discovery_failed', tried: [`${PRM}/mcp`, AS, OIDC], remedy: PROVIDER },
     ],
     [
-      'a redirect URI refused at registration',
+      '[REG-09] a redirect URI refused at registration',
       {
         arrange: ({ scripts }) => {
           scripts.registration = () => tokenError('invalid_redirect_uri', 'loopback is not allowed')
@@ -170,7 +170,7 @@ describe('each trouble has a code, data and the setting that ends it', () => {
       { code: 'redirect_uri_refused', redirectUri: true, remedy: THREE_WAYS_OUT, browser: true },
     ],
     [
-      'nobody registers clients',
+      '[REG-04] nobody registers clients',
       {
         arrange: (server) => {
           server.scripts.metadata = () => ({ body: { ...server.metadata(), registration_endpoint: null } })
@@ -188,7 +188,7 @@ describe('each trouble has a code, data and the setting that ends it', () => {
       },
     ],
     [
-      'only known clients are registered',
+      '[REG-09] only known clients are registered',
       {
         arrange: ({ scripts }) => {
           scripts.registration = () => ({ status: 403, body: 'Forbidden' })

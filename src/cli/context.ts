@@ -2,7 +2,7 @@ import type { Runtime } from '../credentials/runtime.ts'
 import { renderEvent } from '../event-lines.ts'
 import type { EventListener, Warning } from '../events.ts'
 import { createLatchkey } from '../latchkey.ts'
-import type { FullPlatform } from '../options.ts'
+import { type FullPlatform, STORE_NAMES, type StoreName } from '../options.ts'
 import type { Clock } from '../ports.ts'
 import type { Invocation } from './arguments.ts'
 import type { CommandName, Flags } from './flags.ts'
@@ -41,6 +41,7 @@ export function createContext(
   const emit = createListener(command, flags, talk, platform)
   const interactive = chosenInteractive(flags.interactive)
   const timeout = seconds(flags.timeout)
+  const store = chosenStore(flags.store)
   let servers: Promise<ServerList> | undefined
   let runtime: Runtime | undefined
   return {
@@ -62,6 +63,7 @@ export function createContext(
         interactive,
         signal: io.signal,
         ...(timeout !== undefined && { callbackTimeout: timeout * 1000 }),
+        ...(store && { store }),
       })
       return runtime
     },
@@ -101,6 +103,15 @@ type Interactive = Runtime['interactive']
 function chosenInteractive(value = 'auto'): Interactive {
   if (value === 'auto' || value === 'always' || value === 'never') return value
   throw new UsageError('--interactive is auto, always or never.', 'auto opens a browser only at a terminal.')
+}
+
+function chosenStore(value: string | undefined): StoreName | undefined {
+  const store = STORE_NAMES.find((name) => name === value)
+  if (store || value === undefined) return store
+  throw new UsageError(
+    `--store is ${STORE_NAMES.join(', ')}.`,
+    "file: in clear text; keychain: sealed with a key of your system's keychain; auto: one or the other.",
+  )
 }
 
 function seconds(value: string | undefined): number | undefined {

@@ -10,6 +10,7 @@ export const VALUE_FLAGS = {
   'client-metadata-url': 'URL',
   interactive: 'auto|always|never',
   timeout: 'SECONDS',
+  store: 'file|keychain|auto|memory',
 } as const
 
 /** Flags that are there or not. */
@@ -33,8 +34,8 @@ export type FlagName = ValueFlag | Switch
 export type Flags = { readonly [F in ValueFlag]?: string } & { readonly [S in Switch]?: true }
 
 const GLOBAL: readonly FlagName[] = ['config', 'json', 'debug', 'help']
-/** Which login is meant. */
-const IDENTITY: readonly FlagName[] = ['account', 'client-id']
+/** Which login is meant, and where it is. */
+const IDENTITY: readonly FlagName[] = ['account', 'client-id', 'store']
 /** What a confidential client needs to renew or revoke. */
 const SECRET: readonly FlagName[] = ['client-secret-env', 'client-secret-stdin']
 /** How a sign-in is done, wherever one may happen. */

@@ -29,6 +29,7 @@ const SIGN_IN_FLAGS = `  --account NAME               keep this login apart from
   --client-id ID               a client you registered at the provider by hand
   --client-secret-env NAME     the variable that holds its secret
   --client-secret-stdin        read its secret from standard input
+  --store file|keychain|auto   where logins are kept (default $LATCHKEY_STORE, else file)
   --scope SCOPES               ask for these: --scope "repo read:user"
   --callback-port PORT         wait for the browser on this port, no other (default 8080)
   --redirect-uri URI           the whole loopback URI instead, as it is registered
@@ -43,6 +44,7 @@ const CLIENT_FLAGS = `  --account NAME               which of several logins at 
   --client-id ID               the login of this pre-registered client
   --client-secret-env NAME     the variable that holds its secret
   --client-secret-stdin        read its secret from standard input
+  --store file|keychain|auto   where logins are kept (default $LATCHKEY_STORE, else file)
 `
 
 /** By command; typed loosely, so that the small entry does not load the commands. */
@@ -73,6 +75,7 @@ known before it is asked.) Exit code 2 when an entry of the config file cannot b
 
   --account NAME               which of several logins at the server
   --client-id ID               the login of this pre-registered client
+  --store file|keychain|auto   where logins are kept (default $LATCHKEY_STORE, else file)
 `,
   tools: `latchkey tools SERVER [flags]
 

@@ -1,7 +1,9 @@
 import { shellWord } from '../credentials/login-command.ts'
 import type { Flags } from './flags.ts'
 
-/** A command to be typed next, with the config file that this one was given: it has to find the same server. */
-export function nextCommand(command: string, { config }: Flags): string {
-  return command === '' || config === undefined ? command : `${command} --config ${shellWord(config)}`
+/** A command to be typed next, with the config file and store that this one was given: it has to find the same login. */
+export function nextCommand(command: string, { config, store }: Flags): string {
+  if (command === '') return command
+  const from = config === undefined ? '' : ` --config ${shellWord(config)}`
+  return command + from + (store === undefined ? '' : ` --store ${shellWord(store)}`)
 }

@@ -28,7 +28,7 @@ function conversation(isTerminal: boolean) {
   return { clock, tell, start, written, text: () => written.join('') }
 }
 
-test('the whole URL stands on a line of its own, and the exact redirect URI before the browser opens', () => {
+test('[OPEN-05] the whole URL stands on a line of its own, and the exact redirect URI before the browser opens', () => {
   const { start, text } = conversation(false)
   start()
   const lines = text().split('\n')
@@ -43,7 +43,17 @@ test('an automatically registered client needs no talk of redirect URIs', () => 
   start({ client_kind: 'dynamic' })
   expect(text()).not.toContain(redirect_uri)
   tell({ type: 'authorization_waiting', server: 'demo', redirect_uri, client_kind: 'dynamic', elapsed: 30 })
-  expect(text()).toContain('login --force')
+  expect(text()).toContain('latchkey login`')
+})
+
+test('whoever waits for another process is told so; a queue of our own is no news', () => {
+  const { tell, text } = conversation(false)
+  tell({ type: 'sign_in_queued', server: 'demo', ahead: 1 })
+  expect(text()).toBe('')
+  tell({ type: 'sign_in_queued', server: 'demo', ahead: 1, elsewhere: 'same_login' })
+  expect(text()).toContain('Another process is signing in here')
+  tell({ type: 'sign_in_queued', server: 'demo', ahead: 1, elsewhere: 'other_login' })
+  expect(text()).toContain('to another server')
 })
 
 test('after 30 s the redirect URI to register is said again', () => {

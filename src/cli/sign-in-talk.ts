@@ -37,6 +37,9 @@ export function createSignInTalk(talk: Talk, clock: Clock): EventListener {
         if (event.instead_of !== undefined)
           talk.say(`Port ${event.instead_of} is taken; this sign-in uses ${event.redirect_uri}`)
         break
+      case 'sign_in_queued':
+        if (event.elsewhere) talk.say(QUEUED[event.elsewhere])
+        break
       case 'authorization_started':
         stopWaiting()
         for (const line of announcement(event)) talk.say(line)
@@ -96,6 +99,11 @@ function announcement(event: AuthorizationStarted): string[] {
   ]
 }
 
+const QUEUED = {
+  same_login: 'Another process is signing in here: waiting for it to finish there (Ctrl-C cancels).',
+  other_login: 'Another process is signing in to another server: this one comes next (Ctrl-C cancels).',
+}
+
 const CLIENT = {
   'pre-registered': 'client must be registered',
   'metadata-document': "client's metadata document must be published",
@@ -110,7 +118,7 @@ function reminder({ elapsed, redirect_uri, client_kind }: AuthorizationWaiting):
   }
   return [
     `No answer for ${elapsed} s. If the browser shows an error instead of a sign-in page: Ctrl-C, then`,
-    '`latchkey login --force`, which registers a new client.',
+    '`latchkey login`, which then registers a new client.',
   ]
 }
 

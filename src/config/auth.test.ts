@@ -180,8 +180,6 @@ test.each([
   [{ dpop: 'auto' }, 'auth.dpop', 'true or false'],
   [{ resource: 'mcp' }, 'auth.resource', 'absolute URI'],
   [{ resource: 'https://a.example.com/#' }, 'auth.resource', 'without "#…"'],
-  [{ client_metadata_url: 'http://a.example.com/c' }, 'auth.client_metadata_url', 'https://'],
-  [{ client_metadata_url: 'https://a.example.com' }, 'auth.client_metadata_url', 'a path'],
   [
     { client_metadata_url: 'https://u:canary@a.example.com/c' },
     'auth.client_metadata_url',
@@ -199,6 +197,15 @@ test.each([
   expect(error.message).toContain(`${key}: `)
   expect(error.message).toContain(message)
   expect(error.message).not.toContain('canary')
+})
+
+test.each([
+  'http://a.example.com/c',
+  'https://a.example.com',
+  'https://a.example.com/',
+  'https://a.example.com/c#x',
+])('[CIMD-03] the client_metadata_url %s is refused', (client_metadata_url) => {
+  expect(failure({ client_metadata_url }).key).toBe('auth.client_metadata_url')
 })
 
 test('a redirect_uri that agrees with callback_port is fine', () => {
@@ -225,6 +232,6 @@ test.each([
   'http://localhost:8080/call back',
   'http://localhost:8080\\callback',
   'cursor://anysphere.cursor-mcp/oauth/callback',
-])('the redirect_uri %s is refused', (redirect_uri) => {
+])('[REDIR-02] the redirect_uri %s is refused', (redirect_uri) => {
   expect(failure({ redirect_uri }).message).toContain('http://localhost:8080/callback;')
 })

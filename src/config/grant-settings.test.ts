@@ -40,6 +40,7 @@ test.each([
     assertion_audience: 'https://as/token',
   },
   { ...machine, private_key_command: ['pass', 'show', 'key'] },
+  { client_id: 'id', client_secret: 's', issuer: 'https://as.example' },
   workload,
   { ...workload, client_id: 'id', client_secret_env: 'SECRET' },
   { grant: 'jwt-bearer', assertion_command: ['gcloud', 'auth', 'print-identity-token', ''] },
@@ -102,7 +103,7 @@ test.each([
   [{ ...enterprise, idp: { client_id: 'c', id_token: 'x' } }, 'auth.idp.issuer', 'missing'],
   [{ ...enterprise, idp: { ...idp, isuer: 'x' } }, 'auth.idp.isuer', 'unknown'],
   [{ client_id: 'id', private_key: PEM }, 'auth.private_key', 'no `grant`'],
-  [{ client_id: 'id', issuer: 'https://as.example' }, 'auth.issuer', 'unknown key'],
+  [{ issuer: 'https://as.example' }, 'auth.issuer', 'without effect'],
 ])('%j is refused at %s', (value, key, why) => {
   const error = failure(value)
   expect(error).toMatchObject({ key, message: expect.stringContaining(why) })

@@ -64,17 +64,17 @@ type At = (name: Name) => string
  */
 export function checkGrant(settings: OAuthSettings, key: string, at: At): void {
   const { grant } = settings
+  checkIssuer(settings, at)
   const sourcesOf = (name: string) => sources(settings, name) as Name[]
   if (grant === undefined) {
-    const only = [...(Object.keys(GRANT_CHECKS) as Name[]), 'issuer' as const]
-    const idle = only.find((name) => settings[name] !== undefined)
-    if (idle === 'issuer') {
+    if (settings.issuer !== undefined && settings.client_id === undefined) {
       throw invalid(
-        at(idle),
-        'unknown key.',
+        at('issuer'),
+        'without effect beside neither `client_id` nor `grant`.',
         'Metadata known up front stands in `auth.oauth_provider.metadata`.',
       )
     }
+    const idle = (Object.keys(GRANT_CHECKS) as Name[]).find((name) => settings[name] !== undefined)
     if (idle)
       throw invalid(at(idle), 'without effect when no `grant` is named.', `Grants: ${GRANTS.join(', ')}.`)
     return
@@ -111,13 +111,11 @@ export function checkGrant(settings: OAuthSettings, key: string, at: At): void {
   if (grant === 'id-jag' && settings.idp === undefined) {
     throw missing(keyPath(key, 'idp'), 'an object { issuer, client_id, id_token_file }')
   }
-  if (
-    settings.oauth_provider &&
-    settings.issuer &&
-    settings.issuer !== settings.oauth_provider.metadata.issuer
-  ) {
-    throw invalid(at('issuer'), `is another one than that of ${at('oauth_provider')}.`, 'Leave `issuer` out.')
-  }
+}
+
+function checkIssuer({ issuer, oauth_provider }: OAuthSettings, at: At): void {
+  if (!oauth_provider || issuer === undefined || issuer === oauth_provider.metadata.issuer) return
+  throw invalid(at('issuer'), `is another one than that of ${at('oauth_provider')}.`, 'Leave `issuer` out.')
 }
 
 /** Exact, as it is compared to metadata: RFC 8414 §2 without query and fragment. */

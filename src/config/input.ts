@@ -68,7 +68,7 @@ export interface OAuthConfig
     SecretConfig<'assertion'> {
   /** Tokens without a person: `docs/grants.md`. @default a person signs in */
   grant?: GrantType | undefined
-  /** With `grant`: the only authorization server that gets the credentials. @default the one seen first */
+  /** With `client_id` or `grant`: the only authorization server that gets the credentials. @default the one seen first */
   issuer?: string | undefined
   /** Of `private_key` (PKCS#8, PEM). @default by its kind */
   signing_algorithm?: SigningAlgorithm | undefined

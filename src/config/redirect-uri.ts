@@ -1,5 +1,5 @@
 import { invalid } from './problem.ts'
-import { parseUrl } from './url-value.ts'
+import { isLoopback, parseUrl } from './url-value.ts'
 
 /** A loopback redirect URI (RFC 8252 §7.3) and what is needed to listen on it. */
 export interface LoopbackRedirectUri {
@@ -25,4 +25,16 @@ export function checkRedirectUri(uri: string, key: string): LoopbackRedirectUri 
     )
   }
   return { uri, host: host as LoopbackRedirectUri['host'], port, path }
+}
+
+/** The redirect URI of a web application: https, or http on loopback while it is developed. Throws `config_invalid`. */
+export function checkWebRedirectUri(uri: string): void {
+  const url = parseUrl(uri)
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname))
+  if (isSafe && !uri.includes('#') && !url.username && !url.password) return
+  throw invalid(
+    'options.redirectUri',
+    'not the redirect URI of a web application, expected https (or http on loopback), without a fragment.',
+    'For example https://app.example.com/callback, exactly as it is registered.',
+  )
 }

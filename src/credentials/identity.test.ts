@@ -16,7 +16,7 @@ test.each([
 
 const identity = { serverUrl: 'https://mcp.example.com/a', account: null, configuredClientId: null }
 
-test('whatever tells two logins apart is in the key, and in the string', () => {
+test('[STORE-05] whatever tells two logins apart is in the key, and in the string', () => {
   const others = [
     { ...identity, serverUrl: 'https://mcp.example.com/b' },
     { ...identity, account: 'work' },
@@ -28,7 +28,7 @@ test('whatever tells two logins apart is in the key, and in the string', () => {
   }
 })
 
-test('accounts never share a registration, issuers and redirect URIs do not either', () => {
+test('[BIND-01] accounts never share a registration, issuers and redirect URIs do not either', () => {
   const key = registrationKey(identity, 'https://as.example', 'http://localhost:8080/callback')
   expect(
     registrationKey({ ...identity, account: 'work' }, 'https://as.example', 'http://localhost:8080/callback'),

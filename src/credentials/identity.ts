@@ -44,6 +44,11 @@ export function registrationKey(
   }
 }
 
+/** Where a sign-in rests while its person is at the authorization server. */
+export function pendingSignInKey({ serverUrl, account }: Identity, state: string): CredentialKey {
+  return { kind: 'sign_ins', serverDomain: serverDomain(serverUrl), account, identity: { state } }
+}
+
 /** One string for one identity, for maps in memory. */
 export function identityString({ serverUrl, account, configuredClientId }: Identity): string {
   return JSON.stringify([serverUrl, account, configuredClientId])

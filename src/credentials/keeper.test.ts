@@ -94,7 +94,7 @@ async function logIn(changes: Partial<TokenSet> = {}): Promise<TokenSet> {
     token_endpoint_auth_method: 'none',
     created_at: now,
   }
-  await keeper().save({ tokens, registration })
+  await keeper().save({ tokens, registration, isNewClient: true })
   server.requests.clear()
   return tokens
 }
@@ -113,7 +113,7 @@ test('a login that is alive is used as it is; without one there is nothing', asy
   expect(server.requests).toHaveLength(0)
 })
 
-test('ten parallel callers share one refresh', async () => {
+test('[REF-05] ten parallel callers share one refresh', async () => {
   await logIn()
   clock.pass(hour)
   let locks = 0
@@ -129,7 +129,7 @@ test('ten parallel callers share one refresh', async () => {
   expect((await newStore().read(tokensKey(identity)))!.record.access_token).toBe(tokens[0]!.access_token)
 })
 
-test('two keepers on one store refresh once: the second takes what the first wrote', async () => {
+test('[REF-05] two keepers on one store refresh once: the second takes what the first wrote', async () => {
   await logIn()
   clock.pass(hour)
   const [first, second] = [keeper(), keeper({ store: newStore() })]
@@ -146,7 +146,7 @@ test('a caller whose token was refused gets the newer one, without another refre
   expect(refreshTokens()).toEqual([before.refresh_token])
 })
 
-test('renews when less than a minute is left, not before', async () => {
+test('[REF-08] renews when less than a minute is left, not before', async () => {
   const tokens = await logIn()
   const one = keeper()
   clock.pass(hour - 62_000)
@@ -155,7 +155,7 @@ test('renews when less than a minute is left, not before', async () => {
   expect((await usable(one))!.access_token).not.toBe(tokens.access_token)
 })
 
-test('without a refresh token it is used to its end, and then it is over but not deleted', async () => {
+test('[REF-02] without a refresh token it is used to its end, and then it is over but not deleted', async () => {
   const { refresh_token: _none, ...tokens } = await logIn()
   await store.write(tokensKey(identity), encodeRecord(tokensKey(identity), tokens))
   const before = await stored()
@@ -174,7 +174,7 @@ const troubles: Record<string, Answer> = {
   'a page instead of JSON': { status: 200, body: '<html>' },
   temporarily_unavailable: { status: 400, body: { error: 'temporarily_unavailable' } },
 }
-test.each(Object.entries(troubles))('%s keeps the store byte for byte', async (_title, answer) => {
+test.each(Object.entries(troubles))('[REF-06] %s keeps the store byte for byte', async (_title, answer) => {
   // The scripted server acts on the request before its answer is spoilt.
   server.settings.rotate = false
   const tokens = await logIn()
@@ -199,7 +199,7 @@ test.each(Object.entries(troubles))('%s keeps the store byte for byte', async (_
   ])
 })
 
-test('invalid_grant ends this login and no other', async () => {
+test('[REF-06] invalid_grant ends this login and no other', async () => {
   await logIn()
   const other = tokensKey({ ...identity, configuredClientId: 'another' })
   await store.write(other, { ...other.identity, access_token: 'kept' })
@@ -212,7 +212,7 @@ test('invalid_grant ends this login and no other', async () => {
   expect(await keeper().registrations()).toHaveLength(1)
 })
 
-test('invalid_client ends the login and the registration of that very client', async () => {
+test('[REG-12] invalid_client ends the login and the registration of that very client', async () => {
   await logIn()
   clock.pass(hour)
   answerTokens(() => ({ ...tokenError('invalid_client', 'deleted'), status: 401 }))
@@ -234,7 +234,7 @@ test('invalid_client leaves a registration that is newer alone', async () => {
 })
 
 test.each(['a token', 'invalid_grant', 'invalid_client'])(
-  'a login that was stored while the server answered %s is used, not overwritten or deleted',
+  '[REF-07] a login that was stored while the server answered %s is used, not overwritten or deleted',
   async (title) => {
     const tokens = await logIn()
     clock.pass(hour)
@@ -263,13 +263,14 @@ const misfits: Record<string, [Partial<TokenSet>, KeeperParts['settings']]> = {
       },
     },
   ],
-  'another resource': [{}, { resource: 'https://other.example' }],
+  '[BIND-01] [USE-03] an issuer other than the one configured': [{}, { issuer: 'https://other.example' }],
+  '[USE-03] another resource': [{}, { resource: 'https://other.example' }],
   'a resource where none is wanted': [{}, { resource: 'off' }],
   'a configured client under the key of a dynamic one': [{ client_kind: 'pre-registered' }, {}],
   'a method nobody knows': [{ token_endpoint_auth_method: 'mtls' as never }, {}],
 }
 test.each(Object.entries(misfits))(
-  'a record with %s is neither used nor deleted, and told of once',
+  '[STORE-05] a record with %s is neither used nor deleted, and told of once',
   async (_title, [changes, settings]) => {
     await logIn(changes)
     const before = await stored()
@@ -297,21 +298,86 @@ test('a lock that was lost before the request: store_failed, and nothing is sent
   expect(await stored()).toBe(before)
 })
 
-test('a renewal that cannot be written is an error, but this process goes on with it', async () => {
+/** A store whose medium is full when something is to be written, however much room was reserved. */
+function fillableStore() {
+  const disk = {
+    isFull: true,
+    get store(): CredentialStore {
+      const { reserve: _none, ...others } = store
+      return {
+        ...others,
+        write: async (...args) => {
+          if (disk.isFull) throw new StoreFailedError({ message: 'The disk is full.', location: 'here' })
+          return store.write(...args)
+        },
+      }
+    },
+  }
+  return disk
+}
+
+test('without room for the new login nothing is sent: the old one is not spent', async () => {
+  const tokens = await logIn()
+  const before = await stored()
+  let isFull = true
+  const reserve: CredentialStore['reserve'] = async (key) => {
+    if (isFull) throw new StoreFailedError({ message: 'The disk is full.', location: 'here' })
+    return store.reserve!(key)
+  }
+  const one = keeper({ store: { ...store, reserve } })
+  clock.pass(hour - 30_000)
+  expect(await usable(one)).toEqual(tokens)
+  clock.pass(30_000)
+  expect(await failureOf(usable(one))).toMatchObject({ code: 'store_failed' })
+  expect(server.requests).toHaveLength(0)
+  expect(await stored()).toBe(before)
+  isFull = false
+  expect((await usable(one))!.access_token).not.toBe(tokens.access_token)
+  expect(refreshTokens()).toEqual([tokens.refresh_token])
+})
+
+test('a renewal is written into the room that was taken before the request, and the room is given back', async () => {
+  await logIn()
+  clock.pass(hour)
+  const order: string[] = []
+  answerTokens((standard) => {
+    order.push('request')
+    return standard
+  })
+  const reserve: CredentialStore['reserve'] = async (key) => {
+    order.push('reserve')
+    const room = await store.reserve!(key)
+    return {
+      write: (...args) => {
+        order.push('write')
+        return room.write(...args)
+      },
+      release: () => {
+        order.push('release')
+        return room.release()
+      },
+    }
+  }
+  const write = () => Promise.reject(new Error('not by this way'))
+  await usable(keeper({ store: { ...store, reserve, write } }))
+  expect(order).toEqual(['reserve', 'request', 'write', 'release'])
+})
+
+test('[REF-11] a renewal that cannot be written is an error, but this process goes on with it', async () => {
   const before = await logIn()
   clock.pass(hour)
-  let isFull = true
-  const write: CredentialStore['write'] = async (...args) => {
-    if (isFull) throw new StoreFailedError({ message: 'The disk is full.', location: 'here' })
-    return store.write(...args)
-  }
-  const one = keeper({ store: { ...store, write } })
-  expect(await failureOf(usable(one))).toMatchObject({ code: 'store_failed' })
+  const disk = fillableStore()
+  const one = keeper({ store: disk.store })
+  expect(await failureOf(usable(one))).toMatchObject({
+    code: 'store_failed',
+    message: expect.stringContaining('was renewed and could not be stored: The disk is full.'),
+    remedy: expect.stringContaining('latchkey login demo'),
+  })
   const renewed = await usable(one)
   expect(renewed!.access_token).not.toBe(before.access_token)
 
   // The next renewal starts from what only this process knows: the stored refresh token is used up.
-  isFull = false
+  disk.isFull = false
   clock.pass(hour)
   const third = await usable(one)
   expect(refreshTokens()).toEqual([before.refresh_token, renewed!.refresh_token])
@@ -341,20 +407,13 @@ test('the end of a login leaves a record of another client and a newer login alo
 
 test('what could not be written is offered to the store again', async () => {
   await logIn()
-  let isFull = true
-  const failing: CredentialStore = {
-    ...store,
-    write: (key, record, options) =>
-      isFull
-        ? Promise.reject(new StoreFailedError({ message: 'disk full', location: home }))
-        : store.write(key, record, options),
-  }
-  const one = keeper({ store: failing })
+  const disk = fillableStore()
+  const one = keeper({ store: disk.store })
   clock.pass(hour)
   expect(await failureOf(one.usable())).toMatchObject({ code: 'store_failed' })
   const renewed = await usable(one)
   expect(await keeper().read()).not.toEqual(renewed)
-  isFull = false
+  disk.isFull = false
   clock.pass(11_000)
   await one.usable()
   expect(await keeper().read()).toEqual(renewed)
@@ -381,4 +440,24 @@ test('tokens that need no person are asked for once by all who ask in the same m
   const outcomes = await Promise.allSettled([1, 2, 3].map(() => other.obtain(() => false, refuse)))
   expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
   expect(asked).toBe(2)
+})
+
+test('a registration in doubt stays, and a login with it clears it', async () => {
+  const tokens = await logIn()
+  const one = keeper()
+  const [registration] = await one.registrations()
+  await one.doubt(registration!)
+  expect(await keeper().registrations()).toEqual([{ ...registration, doubted_at: expect.any(Number) }])
+  // The tokens do not need it.
+  expect(await usable(keeper())).toEqual(tokens)
+  await one.save({ tokens, registration, isNewClient: false })
+  expect(await keeper().registrations()).toEqual([registration])
+})
+
+test('a registration that somebody else replaced is not doubted', async () => {
+  await logIn()
+  const one = keeper()
+  const [registration] = await one.registrations()
+  await one.doubt({ ...registration!, client_id: 'the one before' })
+  expect(await keeper().registrations()).toEqual([registration])
 })

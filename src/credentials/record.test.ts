@@ -46,7 +46,7 @@ test('a registration comes back as it was stored', () => {
 
 const key = { kty: 'EC', alg: 'ES256', crv: 'P-256', x: 'x'.repeat(43), y: 'y'.repeat(43), d: 'd'.repeat(43) }
 
-test('a login bound to a key comes back with its key', () => {
+test('[DPOP-10] a login bound to a key comes back with its key', () => {
   const bound = { ...tokens, token_type: 'dpop', dpop_key: key } as TokenSet
   expect(decodeTokenSet(encodeRecord(tokensKey(identity), bound))).toEqual(bound)
 })

@@ -1,4 +1,5 @@
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
+import type { PendingSignIn } from '../flow/web-sign-in.ts'
 import { isDpopKey } from '../oauth/dpop-key.ts'
 import { isTokenText } from '../oauth/token-request.ts'
 import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
@@ -52,11 +53,35 @@ const REGISTRATION: Members<ClientRegistration> = {
   registration_access_token: optionalText,
   scope: optionalText,
   dpop_bound_access_tokens: { type: 'boolean', required: false },
+  refused_document: optionalText,
+  doubted_at: optionalSeconds,
   created_at: seconds,
 }
 
+const PENDING_SIGN_IN: Members<PendingSignIn> = {
+  state: text,
+  code_verifier: text,
+  redirect_uri: text,
+  issuer: text,
+  token_endpoint: text,
+  revocation_endpoint: optionalText,
+  token_endpoint_auth_methods_supported: { type: 'object', required: false },
+  authorization_response_iss_parameter_supported: { type: 'boolean', required: false },
+  resource: optionalText,
+  requested_scope: optionalText,
+  client_id: text,
+  client_kind: text,
+  registration: { type: 'object', required: false },
+  registration_is_stored: { type: 'boolean', required: false },
+  dpop_key: { type: 'object', required: false },
+  expires_at: seconds,
+}
+
 /** The record to store under `key`; it repeats the key's identity and account. */
-export function encodeRecord(key: CredentialKey, value: TokenSet | ClientRegistration): JsonObject {
+export function encodeRecord(
+  key: CredentialKey,
+  value: TokenSet | ClientRegistration | PendingSignIn,
+): JsonObject {
   return { ...key.identity, account: key.account, ...(value as unknown as JsonObject) }
 }
 
@@ -72,6 +97,16 @@ export function decodeTokenSet(record: JsonObject): TokenSet | undefined {
 export function decodeRegistration(record: JsonObject): ClientRegistration | undefined {
   const registration = decode<ClientRegistration>(record, REGISTRATION)
   return registration && hasKnownMethod(registration) ? registration : undefined
+}
+
+/** `undefined` when the record is not a whole pending sign-in. */
+export function decodePendingSignIn(record: JsonObject): PendingSignIn | undefined {
+  const pending = decode<PendingSignIn>(record, PENDING_SIGN_IN)
+  if (!pending) return undefined
+  const { registration, dpop_key, client_kind } = pending
+  const stored = registration && decodeRegistration(registration as unknown as JsonObject)
+  const isWhole = (client_kind === 'dynamic') === (stored !== undefined) && (!dpop_key || isDpopKey(dpop_key))
+  return isWhole ? { ...pending, ...(stored && { registration: stored }) } : undefined
 }
 
 function decode<T>(record: JsonObject, members: Members<T>): T | undefined {

@@ -1,5 +1,12 @@
 import type { EventListener } from '../events.ts'
-import type { Clock, CredentialStore, RedirectReceiver, SecretReader, ServerNetwork } from '../ports.ts'
+import type {
+  Clock,
+  CredentialStore,
+  RedirectReceiver,
+  SecretReader,
+  ServerNetwork,
+  SignInBoard,
+} from '../ports.ts'
 import type { SignInQueue } from './sign-in-queue.ts'
 
 /** Who may open a browser. `auto`: a foreground act, when stderr is a terminal or the program passed `openUrl`. */
@@ -7,7 +14,7 @@ export type Interactive = 'auto' | 'always' | 'never'
 
 /** The platform and the caller's options in one piece: made once for a client, an authorized fetch or a command. */
 export interface Runtime {
-  readonly network: (server: string, serverUrl: string) => ServerNetwork
+  readonly network: (server: string, serverUrl: string, configured?: readonly string[]) => ServerNetwork
   readonly clock: Clock
   readonly store: CredentialStore
   readonly receiver: RedirectReceiver | undefined
@@ -18,6 +25,8 @@ export interface Runtime {
   readonly interactive: Interactive
   readonly emit: EventListener
   readonly signInQueue: SignInQueue
+  /** `undefined` where no other process can be met. */
+  readonly signInBoard: () => SignInBoard | undefined
   /** `client_name` of registrations. */
   readonly clientName: string
   /** Milliseconds a person has for a sign-in. Default 300,000. */

@@ -11,6 +11,7 @@ import {
 } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
+import { configuredUrls } from '../flow/configured-urls.ts'
 import type { FlowContext } from '../flow/context.ts'
 import { missingDpop } from '../flow/dpop.ts'
 import { grantClient, usesGrant } from '../flow/grant.ts'
@@ -18,14 +19,18 @@ import { renewalOf } from '../flow/renewal.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { type SignInParts, signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
+import type { SignInBoard } from '../ports.ts'
 import { AuthorizationState } from './authorization-state.ts'
 import { GrantLogin } from './grant-login.ts'
 import { type Identity, identityString } from './identity.ts'
 import { Keeper } from './keeper.ts'
 import { loginCommand, loginRequired } from './login-command.ts'
+import type { MachineParts } from './machine-place.ts'
 import type { Runtime } from './runtime.ts'
+import { besideOthers } from './sign-in-elsewhere.ts'
 import type { Turn } from './sign-in-queue.ts'
 import { StepUpLimit } from './step-up-limit.ts'
+import { WebLogin } from './web-login.ts'
 
 /** A server of the OAuth method. */
 export type OAuthServer = Pick<HttpServerDefinition, 'name' | 'url' | 'headers'> & {
@@ -57,6 +62,8 @@ export class ServerLogin {
   readonly keeper: Keeper
   /** The way without a person, where the configuration names a grant: then nobody is ever asked. */
   readonly byGrant: GrantLogin | undefined
+  /** The way of a web application, whose person comes back to another process. */
+  readonly web: WebLogin
   readonly stepUps = new StepUpLimit()
   readonly authorization: AuthorizationState
   readonly #runtime: Runtime
@@ -81,6 +88,9 @@ export class ServerLogin {
       context: this.#context,
     })
     const { settings } = server
+    const { identity, keeper } = this
+    const timeout = runtime.callbackTimeout
+    this.web = new WebLogin({ server, identity, keeper, store, context: this.#context, timeout })
     this.byGrant = usesGrant(settings)
       ? new GrantLogin({ server: { ...server, settings }, keeper: this.keeper, context: this.#context })
       : undefined
@@ -151,7 +161,7 @@ export class ServerLogin {
     signal,
   }: SignInWish = {}): Promise<void> {
     if (this.byGrant) return this.byGrant.signIn(force)
-    const { signInQueue, receiver, emit } = this.#runtime
+    const { signInQueue, signInBoard, receiver, emit } = this.#runtime
     const identity = this.#shared
     // Another client of this process may have stored what this one has not read yet.
     if (since !== undefined && since !== this.signIns) return void (await this.keeper.read())
@@ -171,6 +181,7 @@ export class ServerLogin {
         server: this.server.name,
         emit,
         perform,
+        machine: this.#besideOthers({ challenge, explicit, force }, signInBoard()),
         ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
       })
       .catch((error: unknown) => {
@@ -179,6 +190,20 @@ export class ServerLogin {
           : error
       })
     await this.keeper.read()
+  }
+
+  #besideOthers(
+    wish: { challenge: ChallengeSummary | undefined; explicit: boolean; force: boolean },
+    board: SignInBoard | undefined,
+  ): MachineParts<TokenSet> | undefined {
+    if (!board) return undefined
+    const { server, loginCommand, emit } = this.#context
+    const required = (why: string) => this.required(wish.challenge, why)
+    const { keeper } = this
+    return besideOthers(
+      { server, loginCommand, emit, keeper, limit: this.#runtime.callbackTimeout, required, ...wish },
+      board,
+    )
   }
 
   /** Revokes where the server can, then deletes. `undefined` when there was no login. */
@@ -222,6 +247,7 @@ export class ServerLogin {
         openUrl: (startUrl) => this.#open(startUrl),
         timeout: this.#runtime.callbackTimeout,
         save: (brought) => this.keeper.save(brought),
+        doubt: (registration) => this.keeper.doubt(registration),
       },
       { ...this.#context, signal },
     )
@@ -277,9 +303,9 @@ export class ServerLogin {
 
 function flowContext(server: OAuthServer, identity: Identity, runtime: Runtime): FlowContext {
   const { network, clock, emit, clientName, secretReader } = runtime
-  const { name, url } = server
+  const { name, url, settings } = server
   return {
-    ...network(name, url),
+    ...network(name, url, configuredUrls(settings)),
     server: name,
     emit,
     clock,

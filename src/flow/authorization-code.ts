@@ -8,12 +8,12 @@ import { type AuthorizationRequest, createAuthorizationRequest } from '../oauth/
 import { processAuthorizationResponse, type ValidatedResponse } from '../oauth/authorization-response.ts'
 import { type DpopKey, dpopThumbprint } from '../oauth/dpop-key.ts'
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
-import { processTokenAnswer, requestCodeExchange, type TokenAnswer } from '../oauth/token-request.ts'
+import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../ports.ts'
-import { type Proven, withClientProof } from './client-proof.ts'
+import { type Proven, refusesClient } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import type { Discovery } from './discover.ts'
-import { tokenRequestContext } from './dpop.ts'
+import { exchangeCode } from './exchange-code.ts'
 import type { ObtainedClient } from './obtain-client.ts'
 
 /** Seconds without a callback after which the person is reminded of the redirect URI. */
@@ -38,6 +38,8 @@ export interface AuthorizationCodeParts {
   readonly openUrl: (startUrl: string) => Promise<void>
   /** Milliseconds the person has. */
   readonly timeout: number
+  /** Hears that the browser never came back: it may have shown an error instead of a sign-in page. Never rejects. */
+  readonly unanswered: (client: ObtainedClient) => Promise<void>
 }
 
 /**
@@ -55,7 +57,7 @@ export function authorizationCode<T>(
 
 async function askPerson<T>(
   request: AuthorizationCodeRequest,
-  { listener, openUrl, timeout }: AuthorizationCodeParts,
+  { listener, openUrl, timeout, unanswered }: AuthorizationCodeParts,
   complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
@@ -80,29 +82,28 @@ async function askPerson<T>(
   })
   const finish = onlyOnce(pending)
   const deadline = context.clock.now() + timeout
+  let isAnswered = false
   try {
     const addresses = { authorizationHost, startUrl: pending.startUrl, needsConfirmation }
     announce(authorization, addresses, deadline, client, context)
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
-    const response = judge(parameters, authorization, metadata, context)
-    const provesKey = dpopKey !== undefined
-    const proven = await withClientProof(client, metadata, async (as) => {
-      const requests = tokenRequestContext(dpopKey, context)
-      const answer = await requestCodeExchange(metadata, as, response, authorization, requests)
-      return processTokenAnswer(answer, metadata, as, listener.redirectUri, provesKey)
-    })
+    isAnswered = true
+    const response = judgeResponse(parameters, authorization, metadata, context)
+    const proven = await exchangeCode(response, authorization, { metadata, client, dpopKey }, context)
     const completed = await complete(proven)
     finish({ kind: 'success' })
     return completed
   } catch (error) {
-    finish(outcomeOf(error, context.signal))
+    finish(outcomeOf(error, client, context))
+    const isSilence = error instanceof SignInTimedOutError || context.signal?.aborted
+    if (!isAnswered && isSilence) await unanswered(client)
     throw error
   }
 }
 
 /** Tells of the answer only what was judged: an `error` with a wrong `iss` is not shown (RFC 9207 §2.4). */
-function judge(
+export function judgeResponse(
   parameters: URLSearchParams,
   authorization: AuthorizationRequest,
   metadata: ServerMetadata,
@@ -184,24 +185,49 @@ async function answerOf(
 function timedOut(
   { server, loginCommand }: FlowContext,
   timeout: number,
-  { kind }: ObtainedClient,
+  client: ObtainedClient,
   redirectUri: string,
 ): SignInTimedOutError {
   const seconds = Math.round(timeout / 1000)
   return new SignInTimedOutError({
     message: `Nobody finished the sign-in to ${server} within ${seconds} s.`,
-    remedy:
-      kind === 'pre-registered'
-        ? `Run \`${loginCommand}\` again. If the browser showed an error instead of coming back, this redirect URI is probably not registered: ${redirectUri}`
-        : `Run \`${loginCommand}\` again. If the browser showed an error instead of coming back, \`${loginCommand} --force\` registers a new client first.`,
+    remedy: afterSilence(client, loginCommand, redirectUri),
     server,
     seconds,
   })
 }
 
-function outcomeOf(error: unknown, signal: AbortSignal | undefined): RedirectOutcome {
+/** Many servers show an error page for what they do not know of the client, and never send the browser back. */
+function afterSilence(
+  { kind, client, isStored }: ObtainedClient,
+  loginCommand: string,
+  redirectUri: string,
+): string {
+  const again = `Run \`${loginCommand}\` again`
+  const error = 'If the browser showed an error instead of coming back,'
+  switch (kind) {
+    case 'pre-registered':
+      return `${again}. ${error} this redirect URI is probably not registered: ${redirectUri}`
+    case 'metadata-document':
+      return `${again}. ${error} the authorization server probably does not take ${client.client_id} as a client, or it does not list this redirect URI: ${redirectUri}`
+    default:
+      return isStored
+        ? `${again}: it registers a new client. ${error} the authorization server probably no longer knows the one that was stored.`
+        : `${again}. ${error} the authorization server did not take the client that it had just registered.`
+  }
+}
+
+function outcomeOf(error: unknown, client: ObtainedClient, { signal }: FlowContext): RedirectOutcome {
   if (signal?.aborted) return { kind: 'cancelled' }
   if (!isLatchkeyError(error)) return { kind: 'error', message: 'latchkey met an error of its own.' }
+  if (client.isStored && refusesClient(error)) {
+    return {
+      kind: 'error',
+      message: 'The server no longer knows this program, which now introduces itself anew.',
+      remedy: 'The sign-in goes on in a new tab.',
+      code: error.code,
+    }
+  }
   if (error.code === 'sign_in_timed_out') return { kind: 'expired' }
   if (error.code === 'sign_in_cancelled') return { kind: 'cancelled' }
   if (error.code === 'authorization_refused' && (error as { error?: string }).error === 'access_denied') {

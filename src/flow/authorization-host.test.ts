@@ -27,7 +27,7 @@ test.each([
   ['https://example.com', 'https://example.com.evil.example/', 'example.com.evil.example'],
   ['http://127.0.0.1:4000', 'http://localhost:5000/authorize', 'localhost:5000'],
   ['https://10.0.0.1', 'https://0.0.1/authorize', '0.0.0.1'],
-])('%s may not send people to %s unasked', (issuer, page, host) => {
+])('[OPEN-06] %s may not send people to %s unasked', (issuer, page, host) => {
   expect(foreign(issuer, page)).toBe(host)
   expect(foreign(issuer, page, [host])).toBeUndefined()
   expect(foreign(issuer, page, [`x.${host}`])).toBe(host)

@@ -1,4 +1,4 @@
-import { ResponseInvalidError, TokenRequestRefusedError } from '../errors/index.ts'
+import { AuthorizationRefusedError, ResponseInvalidError, TokenRequestRefusedError } from '../errors/index.ts'
 import { type ClientInformation, otherAuthenticationMethod } from '../oauth/client-authentication.ts'
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
 import type { ObtainedClient } from './obtain-client.ts'
@@ -36,6 +36,22 @@ function preferring(first: unknown): (second: unknown) => never {
   }
 }
 
+/** Whether the server says that it does not know this client, or not for this (RFC 6749 §4.1.2.1, §5.2). */
+export function refusesClient(error: unknown): boolean {
+  const isRefusal = error instanceof TokenRequestRefusedError || error instanceof AuthorizationRefusedError
+  return isRefusal && (error.error === 'invalid_client' || error.error === 'unauthorized_client')
+}
+
+/**
+ * Whether a code that was just issued is refused in a way that some servers have for a client they no longer know: as
+ * `invalid_grant` (better-auth), or with a 401 that says nothing.
+ */
+export function mayNotKnowClient(error: unknown): boolean {
+  return (
+    isAboutTheClient(error) || (error instanceof TokenRequestRefusedError && error.error === 'invalid_grant')
+  )
+}
+
 /** RFC 6749 §5.2: 401 is for clients that are not known, also where the body says nothing. */
 function isAboutTheClient(error: unknown): boolean {
   if (error instanceof TokenRequestRefusedError) return error.error === 'invalid_client'
@@ -43,11 +59,11 @@ function isAboutTheClient(error: unknown): boolean {
 }
 
 function provenBy(
-  { kind, client, registration }: ObtainedClient,
+  { client, registration, ...rest }: ObtainedClient,
   token_endpoint_auth_method: ClientInformation['token_endpoint_auth_method'],
 ): ObtainedClient {
   return {
-    kind,
+    ...rest,
     client: { ...client, token_endpoint_auth_method },
     ...(registration && { registration: { ...registration, token_endpoint_auth_method } }),
   }

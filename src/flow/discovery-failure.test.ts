@@ -11,7 +11,7 @@ function failure(challenge: ChallengeSummary | undefined) {
   return discoveryFailure({ serverUrl: 'https://h/mcp', challenge }, ATTEMPTS)
 }
 
-test('lists every URL with status and content type', () => {
+test('[DISC-09] lists every URL with status and content type', () => {
   const error = failure({ scheme: 'bearer' })
   expect(error.summary).toBe(
     [

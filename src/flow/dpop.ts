@@ -5,6 +5,7 @@ import { DpopProver } from '../oauth/dpop.ts'
 import { chooseDpopAlgorithm, DPOP_ALGORITHMS, type DpopKey, generateDpopKey } from '../oauth/dpop-key.ts'
 import type { RequestContext } from '../oauth/request-options.ts'
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
+import type { StageOptions } from '../ports.ts'
 import type { FlowContext } from './context.ts'
 
 /**
@@ -29,10 +30,14 @@ export async function newDpopKey(
 }
 
 /** What a token request works with: with a key, each try carries a proof of its own. */
-export function tokenRequestContext(key: DpopKey | undefined, { fetch, clock }: FlowContext): RequestContext {
-  if (!key) return { fetch: fetch('token') }
+export function tokenRequestContext(
+  key: DpopKey | undefined,
+  { fetch, clock }: FlowContext,
+  options: Pick<StageOptions, 'repeatable'> = {},
+): RequestContext {
+  if (!key) return { fetch: fetch('token', options) }
   const dpop = new DpopProver(key, clock)
-  return { fetch: fetch('token', dpop.sign), dpop }
+  return { fetch: fetch('token', { ...options, sign: dpop.sign }), dpop }
 }
 
 /** The error for a server that takes nothing but bound tokens, where `auth.dpop` is not set; else `undefined`. */

@@ -74,7 +74,7 @@ describe('no client and no registration endpoint', () => {
     throw error
   }
 
-  test('says what to create and which keys to set', async () => {
+  test('[REG-04] says what to create and which keys to set', async () => {
     const error = await refusal('https://as.example/tenant')
     expect(error).toMatchObject({
       code: 'registration_unavailable',
@@ -98,7 +98,7 @@ describe('no client and no registration endpoint', () => {
 describe('which client', () => {
   const endpoint = 'https://as.example/register'
 
-  test('the configured one, and nobody is asked', async () => {
+  test('[REG-02] the configured one, and nobody is asked', async () => {
     const { outcome, requests } = await obtain('https://as.example', {
       endpoint,
       settings: { client_id: 'mine', client_secret: 's' },
@@ -111,7 +111,7 @@ describe('which client', () => {
     expect(requests).toEqual([])
   })
 
-  test('else the stored one', async () => {
+  test('[REG-02] else the stored one', async () => {
     const { outcome, requests, events } = await obtain('https://as.example', {
       endpoint,
       registrations: [registration()],
@@ -122,9 +122,9 @@ describe('which client', () => {
   })
 
   test.each<[string, Partial<ClientRegistration>]>([
-    ['is of another issuer', { issuer: 'https://as.example/' }],
+    ['[BIND-01] is of another issuer', { issuer: 'https://as.example/' }],
     ['has another redirect URI', { redirect_uri: 'http://localhost:8081/callback' }],
-    ['has a secret that expired', { client_secret: 's', client_secret_expires_at: 5 }],
+    ['[REG-11] has a secret that expired', { client_secret: 's', client_secret_expires_at: 5 }],
   ])('but a new one where the stored one %s', async (_what, more) => {
     const { outcome, requests, now } = await obtain('https://as.example', {
       endpoint,

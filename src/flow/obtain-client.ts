@@ -19,6 +19,8 @@ export interface ObtainedClient {
   readonly client: ClientInformation
   /** To be stored once the login succeeded; absent for a configured client. */
   readonly registration?: ClientRegistration
+  /** The registration was stored: its server may have forgotten it since. */
+  readonly isStored?: true
 }
 
 export interface ClientRequest {
@@ -35,17 +37,41 @@ export interface ClientRequest {
 
 /**
  * The client to sign in with: pre-registered, else described by a Client ID Metadata Document where the server reads
- * them, else stored, else registered now (RFC 7591).
+ * them and has not refused this one before, else stored, else registered now (RFC 7591).
  * A configured client never calls the registration endpoint.
  *
  * @throws `registration_unavailable`, `registration_refused`, `network_failed`
  */
 export async function obtainClient(request: ClientRequest, context: FlowContext): Promise<ObtainedClient> {
+  const document = request.settings.client_metadata_url
   const obtained =
     configuredClient(request) ??
+    (document === undefined ? undefined : storedClient(request, context, document)) ??
     documentedClient(request) ??
     storedClient(request, context) ??
     (await registerClient(request, context))
+  return selected(obtained, request, context)
+}
+
+/**
+ * The client to go on with after the server refused this one: registered now, and instead of one that was stored or
+ * described by a document. `undefined` where the refusal stands: for a configured client, and for one that is new.
+ *
+ * @throws `registration_refused`, `network_failed`
+ */
+export async function replaceClient(
+  { kind, client, isStored }: ObtainedClient,
+  request: ClientRequest,
+  context: FlowContext,
+): Promise<ObtainedClient | undefined> {
+  const isDocument = kind === 'metadata-document'
+  if (!isStored && !isDocument) return undefined
+  if (request.discovery.metadata.registration_endpoint === undefined) return undefined
+  const replacement = await registerClient(request, context, isDocument ? client.client_id : undefined)
+  return selected(replacement, request, context)
+}
+
+function selected(obtained: ObtainedClient, request: ClientRequest, context: FlowContext): ObtainedClient {
   context.emit({
     type: 'client_selected',
     server: context.server,
@@ -58,10 +84,12 @@ export async function obtainClient(request: ClientRequest, context: FlowContext)
 }
 
 /** The client of the configuration, with the method the server advertises for it. */
-function configuredClient({
+export function configuredClient({
   settings,
   discovery: { metadata },
-}: Pick<ClientRequest, 'settings' | 'discovery'>): ObtainedClient | undefined {
+}: Pick<ClientRequest, 'settings'> & { readonly discovery: Pick<Discovery, 'metadata'> }):
+  | ObtainedClient
+  | undefined {
   const { client_id, client_secret } = settings
   if (client_id === undefined) return undefined
   const hasSecret = client_secret !== undefined
@@ -86,20 +114,27 @@ function documentedClient({ settings, discovery: { metadata } }: ClientRequest):
 function storedClient(
   { registrations, discovery, redirectUri, scope, settings }: ClientRequest,
   { clock }: FlowContext,
+  refusedDocument?: string,
 ): ObtainedClient | undefined {
   const now = clock.now() / 1000
   const registration = registrations.find(
-    ({ issuer, redirect_uri, client_secret_expires_at, scope: registered, dpop_bound_access_tokens }) =>
-      issuer === discovery.metadata.issuer &&
-      redirect_uri === redirectUri &&
-      coversScope(registered, scope) &&
-      (dpop_bound_access_tokens ?? false) === (settings.dpop ?? false) &&
-      (client_secret_expires_at === undefined || client_secret_expires_at > now),
+    (stored) =>
+      stored.issuer === discovery.metadata.issuer &&
+      stored.redirect_uri === redirectUri &&
+      stored.doubted_at === undefined &&
+      coversScope(stored.scope, scope) &&
+      (stored.dpop_bound_access_tokens ?? false) === (settings.dpop ?? false) &&
+      (stored.client_secret_expires_at === undefined || stored.client_secret_expires_at > now) &&
+      (refusedDocument === undefined || stored.refused_document === refusedDocument),
   )
-  return registration && { kind: 'dynamic', client: registration, registration }
+  return registration && { kind: 'dynamic', client: registration, registration, isStored: true }
 }
 
-async function registerClient(request: ClientRequest, context: FlowContext): Promise<ObtainedClient> {
+async function registerClient(
+  request: ClientRequest,
+  context: FlowContext,
+  refusedDocument?: string,
+): Promise<ObtainedClient> {
   const { discovery, redirectUri, scope, settings } = request
   const dpop = settings.dpop ?? false
   const { metadata } = discovery
@@ -117,6 +152,7 @@ async function registerClient(request: ClientRequest, context: FlowContext): Pro
       redirect_uri: redirectUri,
       ...(scope !== undefined && { scope }),
       ...(dpop && { dpop_bound_access_tokens: true }),
+      ...(refusedDocument !== undefined && { refused_document: refusedDocument }),
       created_at: Math.floor(context.clock.now() / 1000),
     }
     return { kind: 'dynamic', client: registration, registration }

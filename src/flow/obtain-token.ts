@@ -1,8 +1,8 @@
-import { type ChallengeSummary, IssuerMismatchError } from '../errors/index.ts'
-import { quoteServerText } from '../errors/server-text.ts'
+import type { ChallengeSummary } from '../errors/index.ts'
 import { initialScope, unionScope } from '../oauth/scope.ts'
+import { assertAlgorithmSupported } from '../oauth/signing-key.ts'
 import type { FlowContext } from './context.ts'
-import { type Discovery, discover } from './discover.ts'
+import { discoverPinned } from './discover-pinned.ts'
 import { type GrantSettings, grantClient, runGrant } from './grant.ts'
 import { probe } from './probe.ts'
 import { newTokenSet, type TokenSet, tokenMembers } from './token-set.ts'
@@ -41,6 +41,12 @@ export async function obtainToken(request: ObtainRequest, context: FlowContext):
       ? unionScope(previous?.requested_scope, initial, challenge.scope)
       : initial
   const client = await grantClient(settings, metadata.token_endpoint_auth_methods_supported, context)
+  if (client.client.signing_key) {
+    assertAlgorithmSupported(
+      client.client.signing_key,
+      metadata.token_endpoint_auth_signing_alg_values_supported,
+    )
+  }
   const token = await runGrant(
     { settings, endpoint: metadata, client: client.client, scope, resource },
     context,
@@ -68,30 +74,6 @@ export async function repeatGrant(
     token_endpoint_auth_method: client.token_endpoint_auth_method,
     ...tokenMembers(answer, context.clock.now()),
   }
-}
-
-/**
- * Discovery that ends in an error when it leads to another authorization server than the one configured or seen first:
- * whoever can change what an MCP server says must not be handed the credentials of a program.
- */
-export async function discoverPinned(
-  { serverUrl, settings, challenge, previous }: Omit<ObtainRequest, 'headers'>,
-  context: FlowContext,
-): Promise<Discovery> {
-  const pinned = settings.issuer ?? previous?.issuer
-  const knownIssuers = pinned === undefined ? [] : [pinned]
-  const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
-  const { issuer } = discovery.metadata
-  if (pinned === undefined || issuer === pinned) return discovery
-  throw new IssuerMismatchError({
-    message: `${context.server} now names the authorization server ${quoteServerText(issuer)}; the credentials under \`auth\` belong to ${quoteServerText(pinned)} and were not sent.`,
-    remedy:
-      settings.issuer === undefined
-        ? `Ask the operator whether it has moved. If so: latchkey login --force (in a program: login(server, { force: true })), or set \`auth.issuer\` to it.`
-        : 'Ask the operator whether it has moved. If so, change `auth.issuer`.',
-    expected: pinned,
-    actual: issuer,
-  })
 }
 
 /** With configured metadata nothing the server says can change the way. */

@@ -27,7 +27,7 @@ describe('a dynamic client', () => {
   })
 })
 
-describe('no other port than the one that is registered or pinned', () => {
+describe('[REDIR-04] no other port than the one that is registered or pinned', () => {
   test.each([
     ['a pre-registered client', { client_id: 'app' }, 8080],
     ['a pre-registered client with a port', { client_id: 'app', callback_port: 9000 }, 9000],

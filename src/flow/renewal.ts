@@ -3,15 +3,18 @@ import { TokenRequestRefusedError } from '../errors/index.ts'
 import type { FlowContext } from './context.ts'
 import { type GrantSettings, usesGrant } from './grant.ts'
 import { repeatGrant } from './obtain-token.ts'
-import { refresh } from './refresh.ts'
+import { type RefreshableTokens, refresh } from './refresh.ts'
 import type { TokenSet } from './token-set.ts'
 
 /** How a stored login gets new tokens without a person. */
 export interface Renewal {
   /** Whether this login can. */
   readonly isPossible: (tokens: TokenSet) => boolean
-  /** One request. @throws `token_request_refused`, `network_failed`, `response_invalid` */
-  readonly renew: (tokens: TokenSet, context: FlowContext) => Promise<TokenSet>
+  /**
+   * @param patient wait and try again where the server does not answer; else the caller has something to go on with
+   * @throws `token_request_refused`, `network_failed`, `response_invalid`
+   */
+  readonly renew: (tokens: TokenSet, patient: boolean, context: FlowContext) => Promise<TokenSet>
   /** Whether the login is over with this error, so that what is stored of it goes. */
   readonly isFinal: (error: unknown, tokens: TokenSet) => boolean
 }
@@ -24,9 +27,10 @@ export function renewalOf(settings: OAuthSettings): Renewal {
 function byRefreshToken({ client_secret }: OAuthSettings): Renewal {
   return {
     isPossible: isRefreshable,
-    renew: (tokens, context) => {
+    renew: (tokens, patient, context) => {
       if (!isRefreshable(tokens)) throw new TypeError('A login without a refresh token is not renewed')
-      return refresh(tokens, tokens.client_kind === 'dynamic' ? tokens.client_secret : client_secret, context)
+      const clientSecret = tokens.client_kind === 'dynamic' ? tokens.client_secret : client_secret
+      return refresh(tokens, { clientSecret, patient }, context)
     },
     isFinal,
   }
@@ -36,12 +40,12 @@ function byRefreshToken({ client_secret }: OAuthSettings): Renewal {
 function byGrant(settings: GrantSettings): Renewal {
   return {
     isPossible: () => true,
-    renew: (tokens, context) => repeatGrant(tokens, settings, context),
+    renew: (tokens, _patient, context) => repeatGrant(tokens, settings, context),
     isFinal: () => false,
   }
 }
 
-function isRefreshable(tokens: TokenSet): tokens is TokenSet & { readonly refresh_token: string } {
+function isRefreshable(tokens: TokenSet): tokens is RefreshableTokens {
   return tokens.refresh_token !== undefined
 }
 

@@ -4,21 +4,20 @@ import {
   type ChallengeSummary,
   TokenRequestRefusedError,
 } from '../errors/index.ts'
-import { initialScope, unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
+import { unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
-import {
-  type AuthorizationCodeParts,
-  type AuthorizationCodeRequest,
-  authorizationCode,
-} from './authorization-code.ts'
+import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
 import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
-import type { Proven } from './client-proof.ts'
+import { mayNotKnowClient, type Proven, refusesClient } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
-import { type Discovery, discover } from './discover.ts'
-import { missingDpop, newDpopKey } from './dpop.ts'
-import { obtainClient } from './obtain-client.ts'
-import { probe } from './probe.ts'
+import { type ObtainedClient, replaceClient } from './obtain-client.ts'
+import {
+  asksOffline,
+  type PreparedAuthorization,
+  prepareAuthorization,
+  promptFor,
+} from './prepare-authorization.ts'
 import { redirectAddress } from './redirect-address.ts'
 import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
 
@@ -40,12 +39,16 @@ export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 't
   readonly receiver: RedirectReceiver
   /** Stores the outcome: the browser says "done" only afterwards. */
   readonly save: (result: SignInResult) => Promise<void>
+  /** Remembers that the server may have forgotten this stored client. */
+  readonly doubt: (registration: ClientRegistration) => Promise<void>
 }
 
 /** What a sign-in brought: all of it is to be stored. */
 export interface SignInResult {
   readonly tokens: TokenSet
   readonly registration: ClientRegistration | undefined
+  /** The client was registered in this sign-in: it takes the place of another one. */
+  readonly isNewClient: boolean
 }
 
 /** Signs a person in: port, challenge, discovery, client, browser, tokens. In this order, so that each can fail early. */
@@ -59,7 +62,12 @@ export async function signIn(
     request.settings,
     request.registrations.map(({ redirect_uri }) => redirect_uri),
   )
-  const listener = await parts.receiver.listen(address)
+  const { server, signal, emit } = context
+  const listener = await parts.receiver.listen(address, {
+    limit: parts.timeout,
+    onWait: () => emit({ type: 'sign_in_queued', server, ahead: 1, elsewhere: 'other_login' }),
+    ...(signal && { signal }),
+  })
   try {
     context.emit({
       type: 'redirect_listening',
@@ -79,35 +87,34 @@ async function signInAt(
   parts: SignInParts,
   context: FlowContext,
 ): Promise<SignInResult> {
-  const { serverUrl, settings, previous } = request
-  // With configured metadata nothing the server says can change the way.
-  const challenge =
-    request.challenge ??
-    (settings.oauth_provider ? undefined : await probe(serverUrl, request.headers, context))
-  const missing = missingDpop(context.server, challenge, settings)
-  if (missing) throw missing
-  const knownIssuers = previous ? [previous.issuer] : []
-  const discovery = await discover({ serverUrl, settings, challenge, knownIssuers }, context)
-  const dpopKey = await newDpopKey(settings, discovery.metadata)
-  const scope = scopeOf(request, discovery, challenge)
-  const client = await obtainClient(
-    {
-      serverUrl,
-      settings,
-      discovery,
-      challenge,
-      redirectUri: listener.redirectUri,
-      scope,
-      registrations: request.registrations,
-    },
-    context,
-  )
-  return authorize({ discovery, client, scope, dpopKey }, request, { ...parts, listener }, context)
+  const prepared = await prepareAuthorization(request, listener.redirectUri, context)
+  const { client, clientRequest, ...wanted } = prepared
+  const doubt = ({ isStored, registration }: ObtainedClient) => doubted(isStored && registration, parts)
+  const authorizeAs = (as: ObtainedClient) =>
+    authorize({ ...wanted, client: as }, request, { ...parts, listener, unanswered: doubt }, context)
+  try {
+    return await authorizeAs(client)
+  } catch (error) {
+    const isRefused = refusesClient(error)
+    if (isRefused || mayNotKnowClient(error)) await doubt(client)
+    // Once: a client that was registered a moment ago and is refused as well will not be helped by the next one.
+    const replacement = isRefused ? await replaceClient(client, clientRequest, context) : undefined
+    if (!replacement) throw error
+    return authorizeAs(replacement)
+  }
+}
+
+/** What went wrong counts more than that this could not be noted. */
+async function doubted(
+  registration: ClientRegistration | undefined | false,
+  { doubt }: Pick<SignInParts, 'doubt'>,
+): Promise<void> {
+  if (registration) await doubt(registration).catch(() => {})
 }
 
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
 async function authorize(
-  wanted: Omit<AuthorizationCodeRequest, 'prompt' | 'needsConfirmation'>,
+  wanted: Omit<PreparedAuthorization, 'clientRequest'>,
   { settings, force, previous }: SignInRequest,
   parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
@@ -126,20 +133,21 @@ async function authorize(
         // Whoever came this far by a page of somebody else's has said yes to it.
         ...(foreign !== undefined && { confirmed_authorization_host: foreign }),
       }
-      const result = { tokens, registration: proven.registration }
+      const { registration, isStored = false } = proven
+      const result = { tokens, registration, isNewClient: registration !== undefined && !isStored }
       await parts.save(result)
       return result
     }
     const request = { ...wanted, scope: requested, prompt, needsConfirmation }
     return authorizationCode(request, parts, complete, context)
   }
-  const offline = scope?.split(' ').includes('offline_access') ?? false
   try {
-    return await ask(scope, promptFor(force, offline))
+    return await ask(scope, promptFor(force, scope))
   } catch (error) {
-    const added = offline && !unionScope(settings.scope)?.split(' ').includes('offline_access')
+    const added = asksOffline(scope) && !asksOffline(unionScope(settings.scope))
     if (!added || !refusesScope(error)) throw error
-    return ask(withoutOfflineAccess(scope), promptFor(force, false))
+    const narrower = withoutOfflineAccess(scope)
+    return ask(narrower, promptFor(force, narrower))
   }
 }
 
@@ -147,28 +155,4 @@ async function authorize(
 function refusesScope(error: unknown): boolean {
   const isRefusal = error instanceof AuthorizationRefusedError || error instanceof TokenRequestRefusedError
   return isRefusal && error.error === 'invalid_scope'
-}
-
-/** OpenID Connect Core §3.1.2.1: `offline_access` needs consent, `login` makes the server ask who it is. */
-function promptFor(force: boolean | undefined, offline: boolean): string | undefined {
-  return [force && 'login', offline && 'consent'].filter(Boolean).join(' ') || undefined
-}
-
-function scopeOf(
-  { settings, previous }: SignInRequest,
-  discovery: Discovery,
-  challenge: ChallengeSummary | undefined,
-): string | undefined {
-  const initial = initialScope({
-    configured: settings.scope,
-    challenge: challenge?.scope,
-    resource: discovery.scopesSupported,
-    offlineAccess:
-      settings.offline_access !== false &&
-      (discovery.metadata.scopes_supported?.includes('offline_access') ?? false),
-  })
-  // A 403 names only what is missing: what was asked for before is kept (MCP authorization, Step-Up).
-  return challenge?.error === 'insufficient_scope'
-    ? unionScope(previous?.requested_scope, initial, challenge.scope)
-    : initial
 }

@@ -50,6 +50,13 @@ export interface ClientRegistration extends RegisteredClient {
   readonly scope?: string
   /** It was registered for tokens bound to a key, and gets no others (RFC 9449 §5.2). */
   readonly dpop_bound_access_tokens?: true
+  /** The client's metadata document that the server would not take, so that this client was registered. */
+  readonly refused_document?: string
+  /**
+   * A sign-in with it did not come back, or its code was refused: the server may have forgotten it, and the next sign-in
+   * registers another client.
+   */
+  readonly doubted_at?: number
   readonly created_at: number
 }
 

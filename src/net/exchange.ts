@@ -85,7 +85,7 @@ function withUserAgent(headers: HeadersInit | undefined, userAgent: string): Hea
 }
 
 /** The reason that `fetch` hides in `cause`: `ECONNREFUSED`, `CERT_HAS_EXPIRED`. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code } = cause as { code?: unknown }
     if (typeof code === 'string') return code

@@ -24,9 +24,13 @@ interface Bench {
   stage?: Stage
   fetch?: Fetch
   sign?: SignTry
+  repeatable?: boolean
 }
 
-function network(serverUrl: string, { stage = 'discovery', fetch = globalThis.fetch, sign }: Bench = {}) {
+function network(
+  serverUrl: string,
+  { stage = 'discovery', fetch = globalThis.fetch, sign, repeatable = false }: Bench = {},
+) {
   const clock = createManualClock()
   const events: LatchkeyEvent[] = []
   const parts = {
@@ -38,7 +42,7 @@ function network(serverUrl: string, { stage = 'discovery', fetch = globalThis.fe
   const { fetch: fetchOf, judgeUrl } = createNetwork(parts)('demo', serverUrl)
   /** What was waited between tries; the limits of single requests are not among them. */
   const waits = () => clock.delays.filter((delay) => delay !== 15_000)
-  return { clock, events, fetch: fetchOf(stage, sign), judgeUrl, waits }
+  return { clock, events, fetch: fetchOf(stage, { ...(sign && { sign }), repeatable }), judgeUrl, waits }
 }
 
 const isRetry = (delay: number) => delay < 10_000
@@ -122,7 +126,7 @@ describe('a GET', () => {
 describe('a POST to the token endpoint', () => {
   const post = { method: 'POST', body: new URLSearchParams({ code: 'once' }) }
 
-  test('is never repeated after a reset', async () => {
+  test('[NET-08] is never repeated after a reset', async () => {
     const server = await serve({ destroy: true })
     const { fetch, waits } = network(server.origin, { stage: 'token' })
     await expect(fetch(`${server.origin}/token`, post)).rejects.toMatchObject({ code: 'network_failed' })
@@ -150,7 +154,41 @@ describe('a POST to the token endpoint', () => {
     expect(server.requests.map(({ body }) => body)).toEqual(['code=once', 'code=once'])
   })
 
-  test('is never sent on by a redirect', async () => {
+  test('is repeated where no connection came about: nobody can have acted on it', async () => {
+    const server = await serve({ body: { access_token: 'x' } })
+    const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+    let tries = 0
+    const { clock, fetch } = network(server.origin, {
+      stage: 'token',
+      fetch: (input, init) => {
+        tries += 1
+        return tries < 3
+          ? Promise.reject(new TypeError('fetch failed', { cause: refused }))
+          : globalThis.fetch(input, init)
+      },
+    })
+    const pending = fetch(`${server.origin}/token`, post)
+    await clock.elapse(isRetry)
+    await clock.elapse(isRetry)
+    expect((await pending).status).toBe(200)
+    expect(server.requests).toHaveLength(1)
+  })
+
+  test.each([
+    ['a reset', { destroy: true }],
+    ['a 500', { status: 500 }],
+    ['a 502 page', { status: 502, body: '<html>' }],
+  ])('that is repeatable is sent three times at most: %s', async (_title, answer) => {
+    const server = await serve(answer, answer, { body: { access_token: 'x' } })
+    const { clock, fetch } = network(server.origin, { stage: 'token', repeatable: true })
+    const pending = fetch(`${server.origin}/token`, post)
+    await clock.elapse(isRetry)
+    await clock.elapse(isRetry)
+    expect((await pending).status).toBe(200)
+    expect(server.requests.map(({ body }) => body)).toEqual(Array(3).fill('code=once'))
+  })
+
+  test('[REF-01] [NET-08] is never sent on by a redirect', async () => {
     const target = await serve({ body: 'stolen' })
     const server = await serve({ status: 307, headers: { location: `${target.origin}/token` } })
     const { fetch } = network(server.origin, { stage: 'token' })
@@ -182,14 +220,14 @@ describe('a redirect of a GET', () => {
     ['to plain http', 'http://as.example/doc'],
     ['to a file', 'file:///etc/passwd'],
     ['with user info', 'https://a:b@as.example/'],
-  ])('%s is refused', async (_what, location) => {
+  ])('[NET-05] %s is refused', async (_what, location) => {
     const server = await serve({ status: 302, headers: { location } })
     const { fetch } = network(server.origin)
     await expect(fetch(`${server.origin}/doc`)).rejects.toMatchObject({ code: 'url_refused' })
     expect(server.requests).toHaveLength(1)
   })
 
-  test('of a remote server to this machine is refused', async () => {
+  test('[NET-02] [NET-05] of a remote server to this machine is refused', async () => {
     const local = await serve({ body: 'internal' })
     // The remote server is played by a caller's own fetch: a test cannot have a public address.
     const remote: Fetch = async (input) =>
@@ -201,7 +239,7 @@ describe('a redirect of a GET', () => {
     expect(local.requests).toHaveLength(0)
   })
 
-  test('is given up after five', async () => {
+  test('[NET-05] is given up after five', async () => {
     const server = await serve({ status: 302, headers: { location: '/again' } })
     const { fetch } = network(server.origin)
     expect((await fetch(`${server.origin}/doc`)).status).toBe(302)
@@ -216,7 +254,7 @@ describe('a redirect of a GET', () => {
 })
 
 describe('the limit of 15 s', () => {
-  test('ends a request that is not answered', async () => {
+  test('[NET-09] ends a request that is not answered', async () => {
     const server = await serve({ hang: true })
     const { clock, fetch, events } = network(server.origin, { stage: 'token' })
     const pending = fetch(`${server.origin}/token`, { method: 'POST', body: 'x' })
@@ -246,7 +284,7 @@ describe('the limit of 15 s', () => {
   })
 })
 
-test('an address that was never allowed is not asked', async () => {
+test('[NET-02] an address that was never allowed is not asked', async () => {
   const server = await serve({ body: 'x' })
   const { fetch, events, judgeUrl } = network('https://mcp.example/mcp')
   await expect(fetch(`${server.origin}/doc`)).rejects.toMatchObject({ code: 'url_refused' })
@@ -258,8 +296,11 @@ test('an address that was never allowed is not asked', async () => {
 test('a certificate or port that fails is named', async () => {
   const server = await serve({ body: 'x' })
   await server.close()
-  const { fetch } = network(server.origin, { stage: 'registration' })
+  const { clock, fetch } = network(server.origin, { stage: 'registration' })
   const failed = fetch(`${server.origin}/register?token=secret`, { method: 'POST' })
+  failed.catch(() => {})
+  await clock.elapse(isRetry)
+  await clock.elapse(isRetry)
   await expect(failed).rejects.toMatchObject({
     code: 'network_failed',
     url: `${server.origin}/register?token=…`,

@@ -1,7 +1,7 @@
 import { isLatchkeyError } from '../errors/index.ts'
 import type { Stage } from '../events.ts'
-import type { Fetch, SignTry } from '../ports.ts'
-import { type ExchangeParts, exchange } from './exchange.ts'
+import type { Fetch, SignTry, StageOptions } from '../ports.ts'
+import { type ExchangeParts, exchange, reasonOf } from './exchange.ts'
 import { readRetryAfter, retryDelay, sleep } from './retry.ts'
 import type { UrlPolicy } from './url-policy.ts'
 
@@ -10,6 +10,7 @@ const REQUEST_TIMEOUT = 15_000
 const MAX_TRIES = 3
 const MAX_REDIRECTS = 5
 const REDIRECTS = [301, 302, 303, 307, 308]
+const NOT_CONNECTED = ['ECONNREFUSED', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']
 
 interface ProtocolRequest {
   readonly url: string
@@ -19,8 +20,8 @@ interface ProtocolRequest {
 }
 
 /**
- * The `fetch` of one stage of the protocol: judges every URL and redirect hop, limits time, tries GETs and answers
- * that say "not now" again.
+ * The `fetch` of one stage of the protocol: judges every URL and redirect hop, limits time, and tries again what may be
+ * sent again: GETs, a repeatable POST, one that was not sent at all, answers that say "not now".
  *
  * @throws from the returned fetch: `url_refused`, `network_failed`; the caller's own abort reason
  */
@@ -28,22 +29,24 @@ export function createProtocolFetch(
   stage: Stage,
   parts: ExchangeParts,
   policy: UrlPolicy,
-  sign?: SignTry,
+  { sign, repeatable = false }: StageOptions = {},
 ): Fetch {
   return async (input, init = {}) => {
     const request = { url: input instanceof Request ? input.url : String(input), init, stage, sign }
+    const mayRepeat = repeatable || isGet(init)
     for (let attempt = 1; ; attempt += 1) {
       const last = attempt === MAX_TRIES
       let delay = retryDelay(attempt)
       try {
         const response = await followRedirects(parts, policy, request, attempt)
         const retryAfter = readRetryAfter(response, parts.clock.now())
-        if (last || !isNotNow(response, isGet(init)) || retryAfter === 'too long') return response
+        if (last || !isNotNow(response, mayRepeat) || retryAfter === 'too long') return response
         await response.body?.cancel()
         delay = retryAfter ?? delay
       } catch (error) {
-        // A POST without an answer may have been carried out: repeating it could spend a code or a token twice.
-        if (last || !isGet(init) || !isLatchkeyError(error) || error.code !== 'network_failed') throw error
+        // A POST without an answer may have been carried out: repeating it could spend a code twice.
+        if (last || !isLatchkeyError(error) || error.code !== 'network_failed') throw error
+        if (!mayRepeat && !wasNotSent(error.cause)) throw error
       }
       await sleep(parts.clock, delay, init.signal)
     }
@@ -84,9 +87,14 @@ function withoutHeadersOfTheUser(init: RequestInit): RequestInit {
 }
 
 /** A POST is repeated only where the server itself says so: it did nothing yet (429), or when to come back. */
-function isNotNow({ status, headers }: Response, idempotent: boolean): boolean {
-  if (idempotent) return status === 429 || status >= 500
+function isNotNow({ status, headers }: Response, mayRepeat: boolean): boolean {
+  if (mayRepeat) return status === 429 || status >= 500
   return status === 429 || (status === 503 && headers.has('retry-after'))
+}
+
+/** The connection was never there, so nobody can have acted on the request. */
+function wasNotSent(error: unknown): boolean {
+  return NOT_CONNECTED.includes(reasonOf(error))
 }
 
 function isGet({ method = 'GET' }: RequestInit): boolean {

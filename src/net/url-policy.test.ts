@@ -7,36 +7,56 @@ const REMOTE = 'https://mcp.example/mcp'
 const LOCAL = 'http://127.0.0.1:3000/mcp'
 
 describe('a remote server may name', () => {
-  test.each(['https://as.example/token', 'https://mcp.example/x', 'https://as.example:8443/'])(
-    '%s',
-    (url) => {
-      expect(createUrlPolicy(REMOTE).judge(url, 'token_endpoint').href).toBe(url)
-    },
-  )
+  test.each([
+    'https://as.example/token',
+    'https://mcp.example/x',
+    'https://as.example:8443/',
+    'https://172.15.0.1/',
+    'https://172.32.0.1/',
+    'https://192.169.0.1/',
+    'https://100.128.0.1/',
+    'https://11.0.0.1/',
+    'https://[2001:db8::1]/',
+    'https://fd12.example/',
+  ])('%s', (url) => {
+    expect(createUrlPolicy(REMOTE).judge(url, 'token_endpoint').href).toBe(url)
+  })
 
   test.each([
-    ['plain http', 'http://as.example/token', /only https/],
-    ['http of its own host', 'http://mcp.example/token', /only https/],
-    ['this machine', 'https://localhost/token', /this machine/],
+    ['[NET-01] plain http', 'http://as.example/token', /only https/],
+    ['[NET-01] http of its own host', 'http://mcp.example/token', /only https/],
+    ['[NET-02] this machine', 'https://localhost/token', /this machine/],
     ['this machine over http', 'http://127.0.0.1:8080/x', /this machine/],
     ['a loopback subdomain', 'https://a.localhost/', /this machine/],
-    ['a loopback name with a final dot', 'https://localhost./', /this machine/],
-    ['IPv6 loopback', 'https://[::1]/', /this machine/],
-    ['IPv4 loopback in IPv6', 'https://[::ffff:127.0.0.1]/', /this machine/],
-    ['decimal loopback', 'https://2130706433/', /this machine/],
-    ['hexadecimal loopback', 'https://0x7f.1/', /this machine/],
-    ['octal loopback', 'https://0177.0.0.1/', /this machine/],
-    ['the unspecified address', 'https://0.0.0.0/', /this machine/],
+    ['[NET-02] a loopback name with a final dot', 'https://localhost./', /this machine/],
+    ['[NET-02] IPv6 loopback', 'https://[::1]/', /this machine/],
+    ['[NET-04] IPv4 loopback in IPv6', 'https://[::ffff:127.0.0.1]/', /this machine/],
+    ['[NET-04] decimal loopback', 'https://2130706433/', /this machine/],
+    ['[NET-04] hexadecimal loopback', 'https://0x7f.1/', /this machine/],
+    ['[NET-04] octal loopback', 'https://0177.0.0.1/', /this machine/],
+    ['[NET-02] the unspecified address', 'https://0.0.0.0/', /this machine/],
     ['the unspecified IPv6 address', 'https://[::]/', /this machine/],
-    ['a script', 'javascript:alert(1)', /only https/],
-    ['a file', 'file:///etc/passwd', /only https/],
-    ['data', 'data:text/html,x', /only https/],
+    ['[NET-03] a private network (10/8)', 'https://10.1.2.3/', /private network/],
+    ['[NET-03] a private network (172.16/12)', 'https://172.31.255.255/', /private network/],
+    ['[NET-03] a private network (192.168/16)', 'https://192.168.0.1:8443/', /private network/],
+    ['a shared network (100.64/10)', 'https://100.127.0.1/', /private network/],
+    ['[NET-03] cloud metadata (169.254/16)', 'https://169.254.169.254/latest', /private network/],
+    ['a private address in decimal', 'https://167772161/', /private network/],
+    ['[NET-04] a private address in octal', 'https://0300.0250.1/', /private network/],
+    ['a private address with a final dot', 'https://10.1.2.3./', /private network/],
+    ['[NET-03] a private IPv6 network', 'https://[fd12:3456::1]/', /private network/],
+    ['[NET-03] an IPv6 neighbour', 'https://[fe80::1]/', /private network/],
+    ['[NET-04] a private address in IPv6', 'https://[::ffff:10.1.2.3]/', /private network/],
+    ['a private address behind NAT64', 'https://[64:ff9b::169.254.169.254]/', /private network/],
+    ['[OPEN-01] a script', 'javascript:alert(1)', /only https/],
+    ['[OPEN-01] a file', 'file:///etc/passwd', /only https/],
+    ['[OPEN-01] data', 'data:text/html,x', /only https/],
     ['a command', 'a:$(cmd.exe /c whoami)', /only https/],
     ['an argument', '--upload-pack=evil', /not a URL/],
     ['a path', '/token', /not a URL/],
     ['nothing', '', /not a URL/],
     ['user info', 'https://user:pass@as.example/', /user name or password/],
-  ])('not %s', (_what, url, why) => {
+  ])('[OPEN-04] not %s', (_what, url, why) => {
     const judge = () => createUrlPolicy(REMOTE).judge(url, 'token_endpoint')
     expect(judge).toThrow(UrlRefusedError)
     expect(judge).toThrow(why)
@@ -46,17 +66,30 @@ describe('a remote server may name', () => {
 
 describe('a server on this machine may name', () => {
   test.each(['http://localhost:9000/token', 'http://[::1]:9000/', 'https://as.example/token'])(
-    '%s',
+    '[NET-07] %s',
     (url) => {
       expect(createUrlPolicy(LOCAL).judge(url, 'token_endpoint').href).toBe(url)
     },
   )
 
-  test('no plain http elsewhere', () => {
+  test('[NET-01] no plain http elsewhere', () => {
     expect(() => createUrlPolicy(LOCAL).judge('http://as.example/token', 'token_endpoint')).toThrow(
       /only https/,
     )
   })
+})
+
+test('a server in a private network may name its neighbours, but not this machine', () => {
+  const { judge } = createUrlPolicy('https://192.168.7.1/mcp')
+  expect(judge('https://10.0.0.7/token', 'token_endpoint').host).toBe('10.0.0.7')
+  expect(() => judge('https://127.0.0.1/token', 'token_endpoint')).toThrow(/this machine/)
+  expect(() => judge('http://10.0.0.7/token', 'token_endpoint')).toThrow(/only https/)
+})
+
+test('[NET-10] what stands in the configuration may be anywhere', () => {
+  const { judge } = createUrlPolicy(REMOTE, ['https://10.0.0.7/authorize'])
+  expect(judge('https://10.0.0.7/token', 'token_endpoint').host).toBe('10.0.0.7')
+  expect(() => judge('https://10.0.0.8/token', 'token_endpoint')).toThrow(/private network/)
 })
 
 test('the origin the user configured is the choice of the user', () => {

@@ -1,5 +1,6 @@
 import { UrlRefusedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
+import { isPrivateAddress } from './private-address.ts'
 
 /** Decides which URLs may be requested or opened for one configured server. */
 export interface UrlPolicy {
@@ -12,24 +13,32 @@ export interface UrlPolicy {
 
 /**
  * https everywhere; http on the loopback interface, and only when the user's own server is there as well, so that no
- * remote server can point this machine at itself (MCP security best practices, SSRF).
+ * remote server can point this machine at itself or at its neighbours (MCP security best practices, SSRF). Names are not
+ * resolved here.
+ *
+ * @param configured URLs beside the server's that stand in the configuration
  */
-export function createUrlPolicy(serverUrl: string): UrlPolicy {
+export function createUrlPolicy(serverUrl: string, configured: readonly string[] = []): UrlPolicy {
   const server = new URL(serverUrl)
+  const chosen = [serverUrl, ...configured].map((url) => new URL(url).origin)
   const serverIsLoopback = isLoopbackHost(server.hostname)
+  const serverIsNear = serverIsLoopback || isPrivateAddress(server.hostname)
   return {
     judge(text, purpose) {
       const url = URL.canParse(text) ? new URL(text) : undefined
       if (!url) throw refused(text, purpose, 'it is not a URL')
       if (url.username || url.password) throw refused(text, purpose, 'it carries a user name or password')
-      // The user chose this origin; everything else was named by a server.
-      if (url.origin === server.origin) return url
+      // The user chose these origins; everything else was named by a server.
+      if (chosen.includes(url.origin)) return url
       const loopback = isLoopbackHost(url.hostname)
       if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
         throw refused(text, purpose, 'only https is allowed')
       }
       if (namesThisMachine(url.hostname) && !serverIsLoopback) {
         throw refused(text, purpose, 'a remote server may not name an address on this machine')
+      }
+      if (isPrivateAddress(url.hostname) && !serverIsNear) {
+        throw refused(text, purpose, 'a remote server may not name an address in a private network')
       }
       return url
     },

@@ -119,7 +119,7 @@ describe('no browser', () => {
   })
 })
 
-describe('S1-S5: nothing but a start URL reaches a launcher', () => {
+describe('[OPEN-03] S1-S5: nothing but a start URL reaches a launcher', () => {
   it.each([
     'a:$(cmd.exe /c whoami > c:\\temp\\pwned.txt)',
     'file:///c:/windows/system32/calc.exe',
@@ -205,7 +205,7 @@ describe.skipIf(process.platform === 'win32')('a real launcher', () => {
 
   const env = { PATH: process.env.PATH, GITHUB_TOKEN: 'canary-secret' }
 
-  it('gets the URL as its one argument, in a path with spaces too', async () => {
+  it('[OPEN-02] gets the URL as its one argument, in a path with spaces too', async () => {
     const BROWSER = await script('my browser')
     await createBrowser({ env: { ...env, BROWSER }, platform: 'linux' }).open(url)
     expect(await readFile(join(folder, 'argv'), 'utf8')).toBe(`${url}\n`)

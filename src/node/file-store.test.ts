@@ -133,7 +133,7 @@ describe('what is already there', () => {
     expect(await readFile(join(home, 'tokens', '.gitignore'), 'utf8')).toBe('*\n')
   })
 
-  test('a store that others could read is narrowed, and that is said once', async () => {
+  test('[STORE-01] a store that others could read is narrowed, and that is said once', async () => {
     await save(tokens())
     await save(tokens('mcp.example.com', 'jane'))
     const path = store.locate(tokens())
@@ -249,7 +249,7 @@ describe('hostile or foreign files', () => {
     expect(codes()).toEqual(['record_does_not_fit'])
   })
 
-  test('S19: a link planted at the token path is neither followed for reading nor for writing', async () => {
+  test('[STORE-02] S19: a link planted at the token path is neither followed for reading nor for writing', async () => {
     const target = join(folder, 'elsewhere.json')
     await save(tokens())
     const path = store.locate(tokens())
@@ -267,7 +267,7 @@ describe('hostile or foreign files', () => {
     expect((await lstat(path)).isSymbolicLink()).toBe(true)
   })
 
-  test('S19: a folder that is a link to elsewhere is refused', async () => {
+  test('[STORE-02] S19: a folder that is a link to elsewhere is refused', async () => {
     await mkdir(home, { mode: 0o700 })
     await mkdir(join(folder, 'elsewhere'))
     await symlink(join(folder, 'elsewhere'), join(home, 'tokens'))

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { assertKey, assertRecord, keyOfRecord, plainRecord } from '../credential-key.ts'
-import { StoreConflictError } from '../errors/index.ts'
+import { StoreConflictError, StoreFailedError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
-import type { Clock, CredentialStore, StoredRecord } from '../ports.ts'
+import type { Clock, CredentialKey, CredentialStore, JsonObject, StoredRecord } from '../ports.ts'
+import { type RecordSeal, sealedWith } from '../record-seal.ts'
 import { systemClock } from './clock.ts'
 import { listDocuments } from './file-store-listing.ts'
 import { createGenerationLocks } from './generation-lock.ts'
@@ -21,6 +22,10 @@ import { type DocumentFile, openDocument } from './store-document-file.ts'
 import { createStoreFolder } from './store-folder.ts'
 import { asStoreFailure } from './store-folder-error.ts'
 import { type DocumentLocation, documentLocation, recordLock, tokensFolder } from './store-folder-layout.ts'
+import type { Room } from './store-room.ts'
+
+/** How much longer a record may have become when it is written into room that was taken: new tokens, new claims. */
+const GROWTH = 65_536
 
 export interface FileStoreOptions {
   /** The folder of {@link storeHome}; credentials are in `tokens` below it. */
@@ -31,6 +36,8 @@ export interface FileStoreOptions {
   clock?: Clock
   /** How long a holder of a lock must stand still before it is taken over from, in milliseconds. Default 3500. */
   staleAfter?: number
+  /** Seals records on their way to the disk. Without it they are in clear, and sealed ones are left alone. */
+  seal?: RecordSeal
 }
 
 /**
@@ -38,7 +45,7 @@ export interface FileStoreOptions {
  * describes files, locks and modes. Throws `store_failed` and `store_conflict`.
  */
 export function createFileStore(options: FileStoreOptions): CredentialStore {
-  const { emit, clock = systemClock, staleAfter } = options
+  const { emit, clock = systemClock, staleAfter, seal } = options
   const folder = createStoreFolder({ home: options.home, emit })
   const locks = createGenerationLocks({ clock, ...(staleAfter !== undefined && { staleAfter }) })
   const { home } = folder
@@ -55,6 +62,27 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     isIgnored = true
   }
 
+  const write = async (
+    key: CredentialKey,
+    record: JsonObject,
+    { ifRevision }: { ifRevision?: string | null } = {},
+    room?: Room,
+  ): Promise<StoredRecord> => {
+    assertRecord(key, record)
+    const written = { record: plainRecord(record), revision: randomBytes(8).toString('hex') }
+    const location = documentLocation(home, key)
+    const assertReadable = await guard()
+    const resting = seal ? { ...written, record: await seal.seal(key, written.record) } : written
+    await prepare()
+    await open(location).update((document = emptyDocument(key)) => {
+      const found = findRecord(document, key)
+      assertReadable(found, location.path)
+      assertRevision(found, ifRevision, location.path)
+      return withRecord(document, key, resting)
+    }, room)
+    return { key, ...written }
+  }
+
   const skip = (path: string, reason: unknown): void => {
     const because = reason instanceof Error ? reason.message : String(reason)
     emit({
@@ -64,26 +92,60 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     })
   }
 
+  /** Plain records are taken as they are, also by a store that seals: they are sealed when they are written next. */
+  const opened = async (stored: StoredRecord): Promise<StoredRecord> => {
+    const keyId = sealedWith(stored.record)
+    if (keyId === undefined) return stored
+    if (!seal) throw keyElsewhere(documentLocation(home, stored.key).path, keyId)
+    return { ...stored, record: plainRecord(await seal.open(stored.key, stored.record)) }
+  }
+
+  /** What can be opened of a document; the rest is told of. */
+  const readable = async (
+    location: DocumentLocation,
+    document: CredentialDocument,
+  ): Promise<StoredRecord[]> => {
+    const stored: StoredRecord[] = []
+    for (const one of storedRecords(location, document)) {
+      try {
+        stored.push(await opened(one))
+      } catch (error) {
+        skip(location.path, error)
+      }
+    }
+    return stored
+  }
+
+  /** Throws for a record that nobody here could read: it is not written over, and not deleted. */
+  const guard = async (): Promise<(found: FoundRecord | undefined, path: string) => void> => {
+    const known = (await seal?.keyIds()) ?? []
+    return (found, path) => {
+      const keyId = found && sealedWith(found.record)
+      if (keyId !== undefined && !known.includes(keyId)) throw keyElsewhere(path, keyId)
+    }
+  }
+
   return {
-    kind: 'file',
+    kind: seal?.kind ?? 'file',
 
     async read(key) {
       assertKey(key)
       const document = await open(documentLocation(home, key)).read()
       const found = document && findRecord(document, key)
-      return found && { key, ...found }
+      return found && opened({ key, ...found })
     },
 
-    async write(key, record, { ifRevision } = {}) {
-      assertRecord(key, record)
-      const written = { record: plainRecord(record), revision: randomBytes(8).toString('hex') }
-      const location = documentLocation(home, key)
+    write,
+
+    async reserve(key) {
+      await seal?.ready()
       await prepare()
-      await open(location).update((document = emptyDocument(key)) => {
-        assertRevision(findRecord(document, key), ifRevision, location.path)
-        return withRecord(document, key, written)
-      })
-      return { key, ...written }
+      const name = `${basename(recordLock(home, key))}.room`
+      const room = await open(documentLocation(home, key)).takeRoom(name, GROWTH)
+      return {
+        write: (record, options) => write(key, record, options, room),
+        release: () => room.release(),
+      }
     },
 
     async delete(key, { ifRevision } = {}) {
@@ -92,9 +154,11 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       // What is absent needs no lock; and a store that does not exist is not created in order to forget.
       const present = await open(location).read()
       if (!present || !findRecord(present, key)) return
+      const assertReadable = await guard()
       await open(location).update((document) => {
         const found = document && findRecord(document, key)
         if (!found) return undefined
+        assertReadable(found, location.path)
         assertRevision(found, ifRevision, location.path)
         return withoutRecord(document, key)
       })
@@ -105,7 +169,7 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
       for await (const location of listDocuments(folder, filter, skip)) {
         try {
           const decoded = await open(location).peek()
-          if (decoded?.state === 'ours') stored.push(...storedRecords(location, decoded.document))
+          if (decoded?.state === 'ours') stored.push(...(await readable(location, decoded.document)))
           if (decoded?.state === 'damaged') skip(location.path, 'it cannot be read.')
           if (decoded?.state === 'newer')
             skip(location.path, 'it was written by a later version of latchkey.')
@@ -124,9 +188,18 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     },
 
     async prepare(place) {
+      await seal?.ready()
+      const assertReadable = await guard()
       await prepare()
-      // Takes the lock and looks at what is there, as a write does, and changes nothing.
-      await open(documentLocation(home, place)).update((_document) => undefined)
+      const location = documentLocation(home, place)
+      const document = open(location)
+      // Takes the lock and looks at what is there, as a write does, and changes nothing; then tries for the room.
+      await document.update((current) => {
+        for (const found of current ? recordsOf(current) : []) assertReadable(found, location.path)
+        return undefined
+      })
+      const room = await document.takeRoom(`${randomBytes(8).toString('hex')}.tmp`, GROWTH)
+      await room.release()
     },
 
     locate: (key) => documentLocation(home, key).path,
@@ -138,6 +211,15 @@ function storedRecords(location: DocumentLocation, document: CredentialDocument)
   return recordsOf(document).flatMap(({ record, revision }) => {
     const key = keyOfRecord({ kind, serverDomain, account: document.account }, record)
     return key ? [{ key, record, revision }] : []
+  })
+}
+
+function keyElsewhere(path: string, keyId: string): StoreFailedError {
+  return new StoreFailedError({
+    location: path,
+    message: `${path} holds a login that is sealed with the key ${JSON.stringify(keyId)}, which is not here. It was left as it is.`,
+    remedy:
+      "The key is in your system's keychain: use the store `keychain` (`--store keychain`, LATCHKEY_STORE). If the key is lost, move the file away and sign in again.",
   })
 }
 

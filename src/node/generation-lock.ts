@@ -1,13 +1,24 @@
-import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Clock, Lease } from '../ports.ts'
 import { createTurnQueue } from '../turn-queue.ts'
+import { createStillnessWatch, type StillnessWatch } from './stillness-watch.ts'
 import { systemCode } from './store-folder-error.ts'
 
 export interface GenerationLockOptions {
   clock: Clock
   /** How long a holder must stand still before it is taken over from, in milliseconds. Default 3500. */
   staleAfter?: number
+  /** The longest pause between two looks at a lock that stays taken, in milliseconds. Default 50; more where people hold locks. */
+  longestPause?: number
+}
+
+export interface AcquireOptions {
+  signal?: AbortSignal
+  /** Hears once that another process has the lock, or had it when it ended. */
+  onWait?: () => void
+  /** A lock that is wanted next: whether its holder stands still is found out while waiting for this one. */
+  next?: string
 }
 
 export interface GenerationLocks {
@@ -15,7 +26,7 @@ export interface GenerationLocks {
    * Waits for the lock whose files are `path.<n>`, in a folder that exists. Rejects with the reason of `signal`, or with
    * the error of the operating system.
    */
-  acquire(path: string, options?: { signal?: AbortSignal }): Promise<Lease>
+  acquire(path: string, options?: AcquireOptions): Promise<Lease>
 }
 
 /** What the folder says: the highest generation, and whether its holder has let go of it. */
@@ -30,7 +41,10 @@ interface Taken {
   readonly handle: FileHandle
 }
 
+const NONE: Generation = { number: 0, isFree: true }
+
 const BEAT = 1000
+const LONGEST_PAUSE = 50
 
 /**
  * Locks between processes that survive kills, pauses and wrong clocks, and never delete a file that may be somebody's lock.
@@ -41,15 +55,33 @@ const BEAT = 1000
  *
  * The folder must be on a local file system and hold few files: a listing has to come from one read of the directory.
  */
-export function createGenerationLocks({ clock, staleAfter = 3500 }: GenerationLockOptions): GenerationLocks {
+export function createGenerationLocks({
+  clock,
+  staleAfter = 3500,
+  longestPause = LONGEST_PAUSE,
+}: GenerationLockOptions): GenerationLocks {
   // Within the process waiting is done without polling; the files then only have to keep processes apart.
   const takeTurn = createTurnQueue()
+  const watches = new Map<string, StillnessWatch>()
+
+  /** True when a lock is free, or as good as free. */
+  const isLeft = async (path: string, { number, isFree }: Generation): Promise<boolean> => {
+    if (isFree) return true
+    const watch = watches.get(path) ?? createStillnessWatch(clock, staleAfter)
+    watches.set(path, watch)
+    return watch.standsStill(`${path}.${number}`)
+  }
 
   return {
-    async acquire(path, { signal } = {}) {
-      const endTurn = await takeTurn(path, signal)
+    async acquire(path, { next, ...options } = {}) {
+      const endTurn = await takeTurn(path, options.signal)
       try {
-        const taken = await waitForGeneration(path, { clock, staleAfter, signal })
+        const look = async (highest: Generation) => {
+          if (next !== undefined) await isLeft(next, await highestGeneration(next).catch(() => NONE))
+          return isLeft(path, highest)
+        }
+        const taken = await waitForGeneration(path, look, { clock, longestPause, ...options })
+        watches.delete(path)
         return hold({ path, ...taken, clock, beatEvery: Math.min(BEAT, staleAfter / 3.5), endTurn })
       } catch (error) {
         endTurn()
@@ -61,45 +93,30 @@ export function createGenerationLocks({ clock, staleAfter = 3500 }: GenerationLo
 
 async function waitForGeneration(
   path: string,
-  { clock, staleAfter, signal }: { clock: Clock; staleAfter: number; signal: AbortSignal | undefined },
+  isLeft: (highest: Generation) => Promise<boolean>,
+  { clock, longestPause, signal, onWait }: { clock: Clock; longestPause: number } & AcquireOptions,
 ): Promise<Taken> {
-  const watch = createStillnessWatch(clock, staleAfter)
   const started = clock.monotonic()
+  let isTold = false
   for (;;) {
     signal?.throwIfAborted()
     const highest = await highestGeneration(path)
-    if (highest.isFree || (await watch.standsStill(`${path}.${highest.number}`))) {
+    if (await isLeft(highest)) {
       const taken = await take(path, highest.number + 1)
       if (taken) return taken
       continue
     }
-    const eager = clock.monotonic() - started < 200
-    await pause(clock, eager ? 3 + Math.random() * 4 : 20 + Math.random() * 30, signal)
+    if (!isTold) onWait?.()
+    isTold = true
+    await pause(clock, pauseAfter(clock.monotonic() - started, longestPause), signal)
   }
 }
 
-/**
- * Adds up how long a lock file has not changed. A single step counts at most an eighth of the limit: when the whole
- * machine was asleep, the holder gets the time to show that it is alive.
- */
-function createStillnessWatch(clock: Clock, staleAfter: number) {
-  let seen = ''
-  let still = 0
-  let lookedAt = 0
-  return {
-    async standsStill(file: string): Promise<boolean> {
-      const state = await stateOf(file)
-      const now = clock.monotonic()
-      if (state === undefined || state !== seen) {
-        seen = state ?? ''
-        still = 0
-      } else {
-        still += Math.min(now - lookedAt, staleAfter / 8)
-      }
-      lookedAt = now
-      return still >= staleAfter
-    },
-  }
+/** Eager at first, since most locks are held for some milliseconds only. */
+function pauseAfter(waited: number, longest: number): number {
+  if (waited < 200) return 3 + Math.random() * 4
+  const most = Math.min(longest, Math.max(LONGEST_PAUSE, waited / 20))
+  return most * (0.4 + Math.random() * 0.6)
 }
 
 function hold(
@@ -216,16 +233,6 @@ async function take(path: string, number: number): Promise<Taken | undefined> {
   }
   await handle.close()
   return undefined
-}
-
-async function stateOf(file: string): Promise<string | undefined> {
-  try {
-    const { ino, mtimeNs } = await stat(file, { bigint: true })
-    return `${file} ${ino} ${mtimeNs}`
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 function pause(clock: Clock, delay: number, signal: AbortSignal | undefined): Promise<void> {

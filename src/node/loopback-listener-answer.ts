@@ -29,6 +29,11 @@ export function sendRedirect(response: ServerResponse, status: 302 | 303, locati
   send(response, status, { Location: location }, '')
 }
 
+/** An answer that is all head. */
+export function sendNothing(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  response.writeHead(204, { ...everyAnswer, ...headers }).end()
+}
+
 function send(
   response: ServerResponse,
   status: number,

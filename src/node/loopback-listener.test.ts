@@ -91,6 +91,25 @@ async function expectRealCallbackToWin(): Promise<void> {
   expect((await page).body).toContain('Signed in to linear')
 }
 
+describe('another process that asks whether a sign-in holds the port', () => {
+  const question = (headers: Record<string, string>) =>
+    ask(`${new URL(listener.redirectUri).origin}/.latchkey`, { headers })
+
+  it('is told so, and nothing else', async () => {
+    const got = await question({ 'x-latchkey': '1' })
+    expect(got).toMatchObject({ status: 204, body: '' })
+    expect(got.headers['x-latchkey']).toBe('signing-in')
+    await expectRealCallbackToWin()
+  })
+
+  it('is not a web page: without the header there is nothing, and no other host is heard', async () => {
+    const got = await question({})
+    expect(got.status).toBe(404)
+    expect(got.headers['x-latchkey']).toBeUndefined()
+    expect((await question({ 'x-latchkey': '1', host: 'evil.example' })).status).toBe(421)
+  })
+})
+
 describe('the start URL', () => {
   it('is short and says nothing of the authorization request', () => {
     expect(signIn.startUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/start\/[A-Za-z0-9_-]{22}$/)
@@ -125,7 +144,7 @@ describe('the start URL', () => {
   })
 
   it.each(['javascript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', 'ms-calculator:', 'no url'])(
-    'never leads to %s',
+    '[OPEN-01] never leads to %s',
     (authorizationUrl) => {
       expect(() => listener.expect({ ...request1, state: 'other', authorizationUrl })).toThrow(
         expect.objectContaining({ code: 'url_refused' }),
@@ -185,7 +204,7 @@ describe('a sign-in page on a host of somebody else', () => {
 })
 
 describe('the callback', () => {
-  it('hands over all parameters and holds its answer until the outcome is known', async () => {
+  it('[ISS-07] hands over all parameters and holds its answer until the outcome is known', async () => {
     const held = ask(`${callback}&iss=https%3A%2F%2Fas.example&extra=1`)
     expect(Object.fromEntries(await signIn.response)).toEqual({
       code: 'the-code',
@@ -225,7 +244,7 @@ describe('the callback', () => {
     expect(await ask(finalUrl)).toMatchObject({ status, body: shown.body })
   })
 
-  it('counts once: repeated hits wait for the same outcome and get the same page', async () => {
+  it('[STATE-04] counts once: repeated hits wait for the same outcome and get the same page', async () => {
     const first = browse(callback)
     await signIn.response
     const second = browse(`${listener.redirectUri}?code=another&state=${request1.state}`)
@@ -274,10 +293,10 @@ describe('the callback', () => {
 
 describe('S16: a stray or forged callback is ignored and the real one still wins', () => {
   it.each([
-    ['a foreign state', '?code=ATTACKER_CODE&state=ARBITRARY'],
-    ['no state', '?code=ATTACKER_CODE'],
-    ['an error without state', '?error=access_denied'],
-    ['an error with a foreign state', '?error=access_denied&state=ARBITRARY'],
+    ['[STATE-02] a foreign state', '?code=ATTACKER_CODE&state=ARBITRARY'],
+    ['[STATE-02] no state', '?code=ATTACKER_CODE'],
+    ['[STATE-02] an error without state', '?error=access_denied'],
+    ['[STATE-02] an error with a foreign state', '?error=access_denied&state=ARBITRARY'],
     ['an empty state', '?code=x&state='],
     ['no query', ''],
     ['the state in another case', `?code=x&state=${request1.state.toUpperCase()}`],
@@ -340,7 +359,7 @@ describe('S17: DNS rebinding', () => {
     '127.0.0.1:{port}.evil.example',
     '0.0.0.0:{port}',
     '127.1:{port}',
-  ])('Host %j is refused, also with the right state', async (pattern) => {
+  ])('[REDIR-06] Host %j is refused, also with the right state', async (pattern) => {
     const Host = pattern.replace('{port}', String(listener.port))
     expect((await ask(callback, { headers: { Host } })).status).toBe(421)
     expect((await ask(signIn.startUrl, { headers: { Host } })).status).toBe(421)
@@ -356,7 +375,7 @@ describe('S17: DNS rebinding', () => {
     },
   )
 
-  it('a missing or repeated Host and an absolute target are refused', async () => {
+  it('[REDIR-06] a missing or repeated Host and an absolute target are refused', async () => {
     const { pathname, search, host } = new URL(callback)
     const head = `GET ${pathname}${search} HTTP/1.1\r\n`
     expect(await rawly(listener.port, `${head}Connection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /)
@@ -375,7 +394,7 @@ describe('S17: DNS rebinding', () => {
 })
 
 describe('every answer', () => {
-  it('S15: forbids scripts, sniffing, referrers, frames, storing', async () => {
+  it('[REDIR-07] S15: forbids scripts, sniffing, referrers, frames, storing', async () => {
     const held = ask(callback)
     await signIn.response
     signIn.finish({ kind: 'success' })
@@ -429,7 +448,7 @@ describe('limits', () => {
 })
 
 describe('two sign-ins on one port', () => {
-  it('are told apart by state, in whatever order the answers come', async () => {
+  it('[STATE-03] are told apart by state, in whatever order the answers come', async () => {
     const second = await createLoopbackReceiver().listen({
       host: '127.0.0.1',
       port: listener.port,

@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ExpectedRedirect, RedirectAddress } from '../ports.ts'
 import { unknownAnswerPage } from './callback-page.ts'
-import { nothingHere, sendPage, sendRefusal } from './loopback-listener-answer.ts'
+import { nothingHere, sendNothing, sendPage, sendRefusal } from './loopback-listener-answer.ts'
 import { bindLoopback, closeServer, type LoopbackServers, portOf } from './loopback-listener-bind.ts'
 import { type LoopbackRequest, readRequest, stateOf } from './loopback-listener-request.ts'
 import { LoopbackSignIn, type SignInAddress, type TimerClock } from './loopback-listener-sign-in.ts'
+import { answerToQuestion } from './port-question.ts'
 
 /** How many finished sign-ins still get their page, as long as somebody else keeps the port open. */
 const remembered = 16
@@ -68,7 +69,9 @@ export class LoopbackPort {
 
   #answer(message: IncomingMessage, response: ServerResponse): void {
     const request = readRequest(message, this.#port)
+    const answer = 'status' in request ? undefined : answerToQuestion(request.path, message)
     if ('status' in request) sendRefusal(response, request)
+    else if (answer) sendNothing(response, answer)
     else if (this.#isCallbackPath(request.path)) this.#receive(request, response)
     else this.#show(request, response)
   }

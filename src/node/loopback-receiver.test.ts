@@ -78,7 +78,7 @@ const expected = {
 }
 
 describe('the addresses', () => {
-  it('nothing but loopback is reachable', async () => {
+  it('[REDIR-03] nothing but loopback is reachable', async () => {
     const { port } = await listen()
     const outside = Object.values(networkInterfaces())
       .flatMap((list) => list ?? [])
@@ -246,7 +246,7 @@ describe('a port that this process holds already', () => {
 })
 
 describe('closing', () => {
-  it('frees the port before it resolves, idle connections of a browser notwithstanding', async () => {
+  it('[STATE-04] frees the port before it resolves, idle connections of a browser notwithstanding', async () => {
     const listener = await listen()
     const idle = connect(listener.port, '127.0.0.1')
     idle.on('error', () => {})

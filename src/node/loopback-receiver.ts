@@ -2,6 +2,7 @@ import { ConfigInvalidError, PortInUseError } from '../errors/index.ts'
 import type {
   ExpectedRedirect,
   PendingRedirect,
+  PortPatience,
   RedirectAddress,
   RedirectListener,
   RedirectReceiver,
@@ -11,6 +12,7 @@ import { LoopbackPort } from './loopback-listener.ts'
 import { PortTakenError } from './loopback-listener-bind.ts'
 import type { LoopbackSignIn, SignInAddress, TimerClock } from './loopback-listener-sign-in.ts'
 import { findPortHolder } from './port-holder.ts'
+import { isSigningIn } from './port-question.ts'
 
 export interface LoopbackReceiverOptions {
   /** For the second that a closing port waits for the browser. Default: the system's. */
@@ -31,6 +33,12 @@ const freePortTries = 10
 /** How long a person waits for the name of the program that holds the port, in milliseconds. */
 const lookupTime = 300
 
+/** Milliseconds between two tries for a port on which another process signs in. */
+const waitBetweenTries = 150
+
+/** So many questions in a row may go unanswered while waiting: a busy process is slow, one that is gone leaves the port. */
+const unansweredQuestions = 5
+
 /**
  * Receives authorization responses on a loopback port (RFC 8252 §7.3, §8.3). `listen` throws `port_in_use` when
  * neither the port nor an alternative can be had, `config_invalid` for an impossible path, and `unsupported` on a machine
@@ -40,20 +48,68 @@ export function createLoopbackReceiver(options: LoopbackReceiverOptions = {}): R
   const clock = options.clock ?? systemClock
   const lookupHolder = options.lookupHolder ?? findPortHolder
   return {
-    async listen(address) {
+    async listen(address, patience) {
       assertPath(address.path)
-      let firstRefusal: PortTakenError | undefined
-      for (const candidate of [address.port, ...address.alternatives]) {
-        try {
-          return await inTurn(() => share(address, candidate, clock))
-        } catch (error) {
-          if (!(error instanceof PortTakenError)) throw error
-          firstRefusal ??= error
-        }
-      }
-      throw await portInUse(firstRefusal!, address, lookupHolder)
+      const first = await tryPorts(address, clock)
+      if (!(first instanceof PortTakenError)) return first
+      const last =
+        patience && address.alternatives.length === 0 ? await outwait(first, address, patience, clock) : first
+      if (!(last instanceof PortTakenError)) return last
+      throw await portInUse(last, address, lookupHolder)
     },
   }
+}
+
+/** The first port that can be had, or why the one that was wanted cannot. */
+async function tryPorts(
+  address: RedirectAddress,
+  clock: TimerClock,
+): Promise<RedirectListener | PortTakenError> {
+  let firstRefusal: PortTakenError | undefined
+  for (const candidate of [address.port, ...address.alternatives]) {
+    try {
+      return await inTurn(() => share(address, candidate, clock))
+    } catch (error) {
+      if (!(error instanceof PortTakenError)) throw error
+      firstRefusal ??= error
+    }
+  }
+  return firstRefusal!
+}
+
+/** Tries again for as long as it is a sign-in of another process that holds the port, and patience lasts. */
+async function outwait(
+  refusal: PortTakenError,
+  address: RedirectAddress,
+  { limit, signal, onWait }: PortPatience,
+  clock: TimerClock,
+): Promise<RedirectListener | PortTakenError> {
+  if (refusal.errno !== 'EADDRINUSE' || !(await isSigningIn(address.host, address.port))) return refusal
+  onWait?.()
+  const started = systemClock.monotonic()
+  for (let unanswered = 0; systemClock.monotonic() - started < limit; ) {
+    await pause(waitBetweenTries, signal)
+    const next = await tryPorts(address, clock)
+    if (!(next instanceof PortTakenError)) return next
+    unanswered = (await isSigningIn(address.host, address.port)) ? 0 : unanswered + 1
+    if (unanswered === unansweredQuestions) return next
+  }
+  return refusal
+}
+
+function pause(time: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const abort = (): void => {
+      cancel()
+      reject(signal?.reason)
+    }
+    const cancel = systemClock.setTimer(() => {
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    }, time)
+    signal?.addEventListener('abort', abort, { once: true })
+  })
 }
 
 async function share(

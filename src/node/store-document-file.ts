@@ -9,6 +9,7 @@ import type { GenerationLocks } from './generation-lock.ts'
 import type { Decoded, DocumentCodec } from './store-document.ts'
 import type { StoreFolder } from './store-folder.ts'
 import { asStoreFailure, systemCode } from './store-folder-error.ts'
+import { type Room, takeRoom } from './store-room.ts'
 
 /** One file that several processes read and change. Errors are `store_failed`. */
 export interface DocumentFile<T> {
@@ -18,9 +19,12 @@ export interface DocumentFile<T> {
   peek(): Promise<Decoded<T> | undefined>
   /**
    * Reads, changes and replaces the file while everybody else waits. `change` gets `undefined` for an absent file and
-   * returns `undefined` to leave all as it is. It may be called again when the lock was lost.
+   * returns `undefined` to leave all as it is. It may be called again when the lock was lost. The new file is made in
+   * `room`, where one was taken.
    */
-  update(change: (document: T | undefined) => T | undefined): Promise<void>
+  update(change: (document: T | undefined) => T | undefined, room?: Room): Promise<void>
+  /** Takes room beside the document, as the file `name` there, for the document as it is and `growth` bytes more. */
+  takeRoom(name: string, growth: number): Promise<Room>
 }
 
 /** What a file of documents is made of. */
@@ -78,11 +82,13 @@ export function openDocument<T>(
   }
 
   /** False when somebody took the lock over; then nothing was changed. */
-  const replace = async (document: T, lease: Lease): Promise<boolean> => {
+  const replace = async (document: T, lease: Lease, room: Room | undefined): Promise<boolean> => {
     const temporary = join(lockFolder(path), `${randomBytes(8).toString('hex')}${TEMPORARY}`)
-    if (!(await folder.create(temporary, codec.encode(document)))) return false
+    const content = codec.encode(document)
     let isDone = false
     try {
+      const isInRoom = (await room?.become(temporary, content)) ?? false
+      if (!isInRoom && !(await folder.create(temporary, content))) return false
       isDone =
         (await lease.isHeld()) && (await asStoreFailure(path, 'written', () => moveOver(temporary, path)))
       return isDone
@@ -101,14 +107,14 @@ export function openDocument<T>(
       return decoded?.state === 'ours' ? decoded.document : undefined
     },
 
-    async update(change) {
+    async update(change, room) {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         const isDone = await whileLocked(async (lease) => {
           // Leftovers of crashed holders, and the fence against paused ones: without its temporary file nobody who lost
           // the lock can replace what is read here.
           await removeTemporaries(folder, lockFolder(path))
           const next = change(usable(path, await peekAndSetAside()))
-          return next === undefined || (await replace(next, lease))
+          return next === undefined || (await replace(next, lease, room))
         })
         if (!isDone) continue
         await folder.sync(dirname(path))
@@ -119,6 +125,12 @@ export function openDocument<T>(
         message: `${path} could not be written: the lock was lost ${MOST_TRIES} times.`,
         remedy: 'Run it again when the machine is less busy. What was stored before is unchanged.',
       })
+    },
+
+    async takeRoom(name, growth) {
+      await folder.ensure(lockFolder(path))
+      const size = (await folder.read(path))?.length ?? 0
+      return takeRoom(folder, join(lockFolder(path), name), size + growth)
     },
   }
 }

@@ -15,7 +15,18 @@ export interface DocumentLocation {
   readonly fitsAccount: (account: string | null) => boolean
 }
 
-const SUFFIX: Readonly<Record<Kind, string>> = { tokens: '.json', registrations: '_registration.json' }
+const SUFFIX: Readonly<Record<Kind, string>> = {
+  tokens: '.json',
+  registrations: '_registration.json',
+  sign_ins: '_sign_in.json',
+}
+
+/** Below the folder of tokens. */
+const FOLDER: Readonly<Record<Kind, string>> = {
+  tokens: '.',
+  registrations: 'registrations',
+  sign_ins: 'sign-ins',
+}
 
 /** Names stay below the 255 bytes of every file system, with all that is appended to them. */
 const LONGEST_DOMAIN = 190
@@ -26,7 +37,7 @@ export function tokensFolder(home: string): string {
 
 /** The folder that holds one kind of documents of unnamed accounts, and one folder per domain for the named ones. */
 export function kindFolder(home: string, kind: Kind): string {
-  return kind === 'tokens' ? tokensFolder(home) : join(tokensFolder(home), 'registrations')
+  return join(tokensFolder(home), FOLDER[kind])
 }
 
 /** The document of a domain and account. Throws `store_failed` for a domain that could lead out of the folder. */

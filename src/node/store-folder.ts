@@ -27,14 +27,16 @@ export interface StoreFolder {
   /** The bytes of one of our files, `undefined` when there is none. Refuses links, other people's files, pipes. */
   read(file: string): Promise<Uint8Array | undefined>
   /** Creates a file under a name that nobody uses yet, and waits until it is on the disk. False when the name is taken. */
-  create(file: string, content: string): Promise<boolean>
+  create(file: string, content: string | Uint8Array): Promise<boolean>
+  /** Puts other content into one of our files, in the room it has, and waits until it is on the disk. False when it is gone. */
+  fill(file: string, content: string): Promise<boolean>
   /** Waits until renames in this folder are on the disk. */
   sync(folder: string): Promise<void>
   /** What is in a folder, by name; nothing when it is not there. Links are no folders. */
   entries(folder: string): Promise<{ name: string; isFolder: boolean }[]>
 }
 
-const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_DIRECTORY = 0 } = constants
+const { O_RDONLY, O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_DIRECTORY = 0 } = constants
 
 export function createStoreFolder(options: StoreFolderOptions): StoreFolder {
   const home = resolve(options.home)
@@ -78,6 +80,7 @@ export function createStoreFolder(options: StoreFolderOptions): StoreFolder {
       }),
 
     create: (file, content) => asStoreFailure(file, 'written', () => createFile(file, content)),
+    fill: (file, content) => asStoreFailure(file, 'written', () => fillFile(file, content)),
     sync: (folder) => asStoreFailure(folder, 'written', () => syncFolder(folder)),
     entries: (folder) => asStoreFailure(folder, 'listed', () => listFolder(folder)),
   }
@@ -115,7 +118,7 @@ async function openUnlinked(file: string): Promise<FileHandle | undefined> {
   }
 }
 
-async function createFile(file: string, content: string): Promise<boolean> {
+async function createFile(file: string, content: string | Uint8Array): Promise<boolean> {
   let handle: FileHandle
   try {
     handle = await open(file, 'wx', 0o600)
@@ -129,6 +132,26 @@ async function createFile(file: string, content: string): Promise<boolean> {
   } catch (error) {
     await unlink(file).catch(() => {})
     throw error
+  } finally {
+    await handle.close()
+  }
+  return true
+}
+
+async function fillFile(file: string, content: string): Promise<boolean> {
+  let handle: FileHandle
+  try {
+    handle = await open(file, O_RDWR | O_NOFOLLOW)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
+  try {
+    const bytes = Buffer.from(content)
+    // Written first and cut off afterwards: the other way round the room would be given back.
+    await handle.write(bytes, 0, bytes.length, 0)
+    await handle.truncate(bytes.length)
+    await handle.sync()
   } finally {
     await handle.close()
   }

@@ -57,7 +57,7 @@ describe('readAnswer', () => {
     expect(answer.url).toBe('https://as.example/%1B[2Jtoken')
   })
 
-  test('refuses a body over 1 MB, also one that never ends', async () => {
+  test('[NET-09] refuses a body over 1 MB, also one that never ends', async () => {
     expect(await codeOf(read('x'.repeat(1_048_577)))).toBe('response_invalid')
     let sent = 0
     const endless = new ReadableStream<Uint8Array>({
@@ -70,7 +70,7 @@ describe('readAnswer', () => {
     expect(sent).toBeLessThan(30)
   })
 
-  test('refuses JSON nested deeper than 32 and takes 32', async () => {
+  test('[NET-09] refuses JSON nested deeper than 32 and takes 32', async () => {
     const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
     expect((await read(nested(32))).members).toBeDefined()
     expect(await codeOf(read(nested(33)))).toBe('response_invalid')

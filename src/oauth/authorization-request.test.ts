@@ -14,7 +14,7 @@ const PARAMETERS = {
   resource: 'https://mcp.example/mcp',
 }
 
-test('carries PKCE S256, state and resource, and keeps what the endpoint has of its own', async () => {
+test('[PKCE-01] [ISS-01] carries PKCE S256, state and resource, and keeps what the endpoint has of its own', async () => {
   const request = await createAuthorizationRequest(METADATA, { ...PARAMETERS, prompt: 'login consent' })
   const { searchParams, hash } = new URL(request.url)
   expect(Object.fromEntries(searchParams)).toEqual({
@@ -45,7 +45,7 @@ test('leaves out scope, resource and prompt that nobody asked for', async () => 
   expect(names).not.toContain('prompt')
 })
 
-test('two requests share neither state nor verifier', async () => {
+test('[PKCE-02] [STATE-01] two requests share neither state nor verifier', async () => {
   const [a, b] = [
     await createAuthorizationRequest(METADATA, PARAMETERS),
     await createAuthorizationRequest(METADATA, PARAMETERS),

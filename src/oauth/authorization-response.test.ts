@@ -39,9 +39,17 @@ function failureOf(
 
 describe('a good answer', () => {
   test.each([
-    ['neither advertised nor sent iss', METADATA, 'code=c&state=our-state'],
-    ['advertised and right iss', ADVERTISED, `code=c&state=our-state&iss=${encodeURIComponent(ISSUER)}`],
-    ['unadvertised but right iss', METADATA, `code=c&state=our-state&iss=${encodeURIComponent(ISSUER)}`],
+    ['[ISS-04] neither advertised nor sent iss', METADATA, 'code=c&state=our-state'],
+    [
+      '[ISS-04] advertised and right iss',
+      ADVERTISED,
+      `code=c&state=our-state&iss=${encodeURIComponent(ISSUER)}`,
+    ],
+    [
+      '[ISS-04] unadvertised but right iss',
+      METADATA,
+      `code=c&state=our-state&iss=${encodeURIComponent(ISSUER)}`,
+    ],
     [
       'parameters of other specifications',
       METADATA,
@@ -54,9 +62,9 @@ describe('a good answer', () => {
 
 describe('an answer that is not ours', () => {
   test.each([
-    ['no state', 'code=c', 'state'],
-    ['another state', 'code=c&state=x', 'state'],
-    ['an error without our state', 'error=access_denied', 'state'],
+    ['[STATE-02] no state', 'code=c', 'state'],
+    ['[STATE-02] another state', 'code=c&state=x', 'state'],
+    ['[STATE-02] an error without our state', 'error=access_denied', 'state'],
     ['two codes', 'code=c&code=d&state=our-state', 'code'],
     ['two states', 'code=c&state=our-state&state=our-state', 'state'],
     ['neither code nor error', 'state=our-state', 'code'],
@@ -67,11 +75,11 @@ describe('an answer that is not ours', () => {
 
   test.each([
     ['of another server', 'https://evil.example'],
-    ['with a slash more', `${ISSUER}/`],
-    ['with the default port', `${ISSUER}:443`],
-    ['in another case', 'https://AS.example'],
+    ['[ISS-05] with a slash more', `${ISSUER}/`],
+    ['[ISS-05] with the default port', `${ISSUER}:443`],
+    ['[ISS-05] in another case', 'https://AS.example'],
     ['that is empty', ''],
-  ])('an iss %s, advertised or not', (_what, iss) => {
+  ])('[ISS-02] an iss %s, advertised or not', (_what, iss) => {
     const query = `code=c&state=our-state&iss=${encodeURIComponent(iss)}`
     for (const metadata of [METADATA, ADVERTISED]) {
       expect(failureOf(query, metadata)).toMatchObject({
@@ -82,14 +90,14 @@ describe('an answer that is not ours', () => {
     }
   })
 
-  test('no iss although it is advertised', () => {
+  test('[ISS-03] no iss although it is advertised', () => {
     expect(failureOf('code=c&state=our-state', ADVERTISED)).toMatchObject({
       code: 'issuer_mismatch',
       actual: undefined,
     })
   })
 
-  test('nothing of an error is shown when its iss is wrong', () => {
+  test('[ISS-06] nothing of an error is shown when its iss is wrong', () => {
     const query = 'error=access_denied&error_description=visit+evil.example&state=our-state&iss=https://evil'
     const error = failureOf(query)
     expect(error.code).toBe('issuer_mismatch')

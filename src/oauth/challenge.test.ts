@@ -38,8 +38,12 @@ describe('parseChallenges', () => {
     ['a missing closing quote', `Bearer resource_metadata="${PRM}`, [['bearer', { resource_metadata: PRM }]]],
     ['missing commas', 'Bearer realm="x" scope="y"', [['bearer', { realm: 'x', scope: 'y' }]]],
     ['empty list elements', ', ,Bearer scope="a",,', [['bearer', { scope: 'a' }]]],
-    ['the first of a repeated parameter', 'Bearer scope="a", scope="b"', [['bearer', { scope: 'a' }]]],
-    ['no mix-up of similar names', 'Bearer error_scope="x"', [['bearer', { error_scope: 'x' }]]],
+    [
+      '[CHAL-03] the first of a repeated parameter',
+      'Bearer scope="a", scope="b"',
+      [['bearer', { scope: 'a' }]],
+    ],
+    ['[CHAL-03] no mix-up of similar names', 'Bearer error_scope="x"', [['bearer', { error_scope: 'x' }]]],
     [
       'several challenges',
       `Basic realm="x", Bearer scope="a", DPoP algs="ES256"`,
@@ -61,11 +65,11 @@ describe('parseChallenges', () => {
     ['a prototype name as a parameter', 'Bearer __proto__="x"', [['bearer', { ['__proto__']: 'x' }]]],
     ['parameters without a scheme', `resource_metadata="${PRM}"`, []],
     ['nothing after garbage', 'Bearer scope="a", @@@ Bearer scope="b"', [['bearer', { scope: 'a' }]]],
-  ])('reads %s', (_what, value, expected) => {
+  ])('[CHAL-02] reads %s', (_what, value, expected) => {
     expect(parsed(value)).toEqual(expected)
   })
 
-  test('reads header lines that fetch has joined', () => {
+  test('[CHAL-02] reads header lines that fetch has joined', () => {
     const headers = new Headers()
     headers.append('www-authenticate', 'Basic realm="x"')
     headers.append('www-authenticate', `Bearer resource_metadata="${PRM}"`)
@@ -86,7 +90,7 @@ describe('parseChallenges', () => {
 
 describe('oauthChallenge', () => {
   test.each([
-    ['the one with resource_metadata', 'Bearer realm="a", DPoP resource_metadata="u"', 'dpop'],
+    ['[CHAL-04] the one with resource_metadata', 'Bearer realm="a", DPoP resource_metadata="u"', 'dpop'],
     ['Bearer before DPoP', 'DPoP algs="ES256", Bearer', 'bearer'],
     ['DPoP alone', 'Basic, DPoP', 'dpop'],
     ['none of other schemes', 'Basic realm="x", Negotiate', undefined],
@@ -116,7 +120,7 @@ describe('challengeOf', () => {
   test.each([
     ['DPoP alone', 'DPoP algs="ES256", resource_metadata="u"', 'dpop'],
     ['Bearer beside it', 'Bearer realm="a", DPoP resource_metadata="u"', 'bearer'],
-  ])('says dpop only where nothing else is taken: %s', (_, said, scheme) => {
+  ])('[DPOP-09] says dpop only where nothing else is taken: %s', (_, said, scheme) => {
     expect(challengeOf(answer(said))).toEqual({ scheme, resource_metadata: 'u' })
   })
 

@@ -28,7 +28,7 @@ describe('the proof on the wire', () => {
     expect(applied('none', 'app')).toEqual({ body: { client_id: 'app' } })
   })
 
-  test('none never sends a secret', () => {
+  test('[CLIENT-03] none never sends a secret', () => {
     expect(applied('none', 'app', 'secret')).toEqual({ body: { client_id: 'app' } })
   })
 
@@ -42,7 +42,7 @@ describe('the proof on the wire', () => {
     ['3f1c0d9e-55aa-4b1c.x_~', 'a-b.c_d~e', '3f1c0d9e-55aa-4b1c.x_~:a-b.c_d~e'],
     ['a/b:c', 'd+e f%', 'a%2Fb%3Ac:d%2Be+f%25'],
     ["it's(me)", 'ü!*', 'it%27s%28me%29:%C3%BC%21%2A'],
-  ])('Basic form-encodes %j and %j, and nothing that need not be', (id, secret, expected) => {
+  ])('[CLIENT-02] Basic form-encodes %j and %j, and nothing that need not be', (id, secret, expected) => {
     const { basic, body } = applied('client_secret_basic', id, secret)
     expect(basic).toBe(expected)
     expect(body).toEqual({})
@@ -62,7 +62,7 @@ describe('the method', () => {
     [['private_key_jwt'], true, 'client_secret_basic'],
     [['client_secret_basic'], false, 'none'],
     [undefined, false, 'none'],
-  ])('of a configured client: %j, secret %j → %s', (supported, hasSecret, expected) => {
+  ])('[CLIENT-01] [CC-06] of a configured client: %j, secret %j → %s', (supported, hasSecret, expected) => {
     expect(chooseAuthenticationMethod(supported, hasSecret)).toBe(expected)
   })
 
@@ -104,8 +104,11 @@ describe('the method', () => {
     ['none', true, undefined, 'none'],
     ['client_secret_basic', false, undefined, 'none'],
     ['private_key_jwt', true, undefined, 'client_secret_basic'],
-  ])('of a registration that names %s, secret %j, %j → %s', (named, hasSecret, supported, expected) => {
-    const metadata = { ...METADATA, ...(supported && { token_endpoint_auth_methods_supported: supported }) }
-    expect(registeredAuthenticationMethod(named, hasSecret, metadata)).toBe(expected)
-  })
+  ])(
+    '[CLIENT-01] of a registration that names %s, secret %j, %j → %s',
+    (named, hasSecret, supported, expected) => {
+      const metadata = { ...METADATA, ...(supported && { token_endpoint_auth_methods_supported: supported }) }
+      expect(registeredAuthenticationMethod(named, hasSecret, metadata)).toBe(expected)
+    },
+  )
 })

@@ -41,7 +41,7 @@ function refusalOf(act: () => unknown): RegistrationRefusedError {
 }
 
 describe('the request', () => {
-  test('asks for a native public client', async () => {
+  test('[REG-05] [REG-06] [REG-07] [REF-03] asks for a native public client', async () => {
     const { sent } = await register({ client_id: 'x' })
     expect(sent).toHaveLength(1)
     expect(sent[0]?.url).toBe(METADATA.registration_endpoint)
@@ -124,7 +124,7 @@ describe('the answer', () => {
     expect((await register(body, { status })).client()).toEqual(expected)
   })
 
-  test('a plain 403 names host, redirect URI and the keys to set', async () => {
+  test('[REG-09] a plain 403 names host, redirect URI and the keys to set', async () => {
     const { client } = await register('Forbidden', { status: 403, type: 'text/plain' })
     const error = refusalOf(client)
     expect(error).toMatchObject({ status: 403, error: undefined, redirectUri: ASKED.redirectUri })
@@ -133,7 +133,7 @@ describe('the answer', () => {
     expect(error.remedy).toContain('`auth.client_id`')
   })
 
-  test('invalid_redirect_uri names the settings that change it', async () => {
+  test('[REG-09] invalid_redirect_uri names the settings that change it', async () => {
     const { client } = await register(
       { error: 'invalid_redirect_uri', error_description: 'no loopback here' },
       { status: 400 },

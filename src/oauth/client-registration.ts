@@ -28,7 +28,7 @@ export interface RegisteredClient extends Omit<ClientInformation, 'signing_key'>
   readonly registration_access_token?: string
 }
 
-/** Registers a native public client (RFC 7591 §3.1, RFC 8252). */
+/** Registers a client: a native public one (RFC 7591 §3.1, RFC 8252), or that of a web application. */
 export async function requestRegistration(
   metadata: ServerMetadata,
   { clientName, redirectUri, scope, dpop }: RegistrationRequest,
@@ -41,7 +41,7 @@ export async function requestRegistration(
       redirect_uris: [redirectUri],
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
-      application_type: 'native',
+      application_type: applicationType(redirectUri),
       token_endpoint_auth_method: registrationAuthenticationMethod(
         metadata.token_endpoint_auth_methods_supported,
       ),
@@ -51,6 +51,11 @@ export async function requestRegistration(
     requestOptions(context),
   )
   return readAnswer(response, metadata.registration_endpoint!)
+}
+
+/** OpenID Connect Registration §2: what answers on the person's own machine is native, what answers elsewhere is not. */
+function applicationType(redirectUri: string): 'native' | 'web' {
+  return new URL(redirectUri).protocol === 'https:' ? 'web' : 'native'
 }
 
 /**

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { chooseDpopAlgorithm, type DpopKey, dpopThumbprint, generateDpopKey, isDpopKey } from './dpop-key.ts'
 
-describe('the algorithm', () => {
+describe('[DPOP-02] the algorithm', () => {
   test.each([
     ['ES256 where the server names none', undefined, 'ES256'],
     ['ES256 where it takes it, whatever comes first', ['RS256', 'ES512', 'ES256'], 'ES256'],

@@ -25,7 +25,7 @@ describe('a proof', () => {
     expect(decoded(proof)!.header.alg).toBe(algorithm)
   })
 
-  test('has the members of RFC 9449 section 4.2, and no private one', async () => {
+  test('[DPOP-01] has the members of RFC 9449 section 4.2, and no private one', async () => {
     const prover = new DpopProver(await generateDpopKey('ES256'), { now: () => 1_700_000_000_999 })
     const { header, claims } = decoded(await prover.proof({ method: 'GET', url: URL_ }))!
     const { crv, kty, x, y } = prover.key
@@ -42,12 +42,12 @@ describe('a proof', () => {
     ['https://mcp.example/a%20b/?secret=1#part', 'https://mcp.example/a%20b/'],
     ['https://user:word@MCP.example:443', 'https://mcp.example/'],
     ['http://[::1]:3000/x', 'http://[::1]:3000/x'],
-  ])('for %s is for %s', async (url, htu) => {
+  ])('[DPOP-01] for %s is for %s', async (url, htu) => {
     const prover = await newProver()
     expect(decoded(await prover.proof({ method: 'GET', url }))!.claims.htu).toBe(htu)
   })
 
-  test('for a protected resource names the token by its digest alone', async () => {
+  test('[DPOP-03] for a protected resource names the token by its digest alone', async () => {
     const prover = await newProver()
     const proof = await prover.proof({ method: 'POST', url: URL_, accessToken: 'the-token' })
     expect(decoded(proof)!.claims.ath).toBe(digest('the-token'))
@@ -69,7 +69,7 @@ describe('nonces', () => {
   const nonceFor = async (prover: DpopProver, url: string) =>
     decoded(await prover.proof({ method: 'POST', url }))!.claims.nonce
 
-  test('are used from then on at the origin that gave them, and nowhere else', async () => {
+  test('[DPOP-07] are used from then on at the origin that gave them, and nowhere else', async () => {
     const prover = await newProver()
     expect(prover.remember(URL_, withNonce('one'))).toBe(true)
     expect(await nonceFor(prover, 'https://mcp.example/other')).toBe('one')
@@ -112,7 +112,7 @@ describe('a token request', () => {
     return { outcome, nonces }
   }
 
-  test('is sent once where no nonce is wanted, and once more with it where it is', async () => {
+  test('[DPOP-05] is sent once where no nonce is wanted, and once more with it where it is', async () => {
     expect((await exchange([granted], await newProver())).nonces).toEqual([undefined])
     const { outcome, nonces } = await exchange([wantsNonce('n1'), granted], await newProver())
     expect(outcome).toBe(granted)
@@ -130,7 +130,7 @@ describe('a token request', () => {
     ['one that wants a nonce and gives none', [wantsNonce()], 1],
     ['one that gives a nonce with another refusal', [answer(400, { error: 'invalid_grant' }, 'n1')], 1],
     ['one that gives a nonce with something unreadable', [answer(502, undefined, 'n1')], 1],
-  ])('%s is not asked for ever', async (_, answers, times) => {
+  ])('[DPOP-08] %s is not asked for ever', async (_, answers, times) => {
     const last = answers.at(-1)
     const { outcome, nonces } = await exchange([...answers], await newProver())
     expect(outcome).toBe(last)

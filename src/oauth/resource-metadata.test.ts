@@ -23,12 +23,12 @@ test.each([
   ],
   ['https://h/', ['https://h/.well-known/oauth-protected-resource']],
   ['https://h:8443', ['https://h:8443/.well-known/oauth-protected-resource']],
-])('metadata of %s may be at', (url, urls) => {
+])('[DISC-03] metadata of %s may be at', (url, urls) => {
   expect(resourceMetadataUrls(url)).toEqual(urls)
 })
 
 describe('judging a document', () => {
-  test('keeps the resource verbatim', async () => {
+  test('[RES-05] keeps the resource verbatim', async () => {
     const document = {
       resource: 'https://H/mcp/',
       authorization_servers: ['https://as', 'not a url', 7, null],
@@ -44,7 +44,7 @@ describe('judging a document', () => {
     })
   })
 
-  test('an empty list of scopes says nothing', async () => {
+  test('[SCOPE-07] an empty list of scopes says nothing', async () => {
     expect(await judge({ resource: 'https://h', scopes_supported: [] })).toEqual({
       resource: 'https://h',
       authorization_servers: [],
@@ -63,7 +63,7 @@ describe('judging a document', () => {
 
 describe('which resource covers https://h/mcp', () => {
   test.each(['https://h', 'https://h/', 'https://h/mcp', 'https://h/mcp/', 'https://H:443/mcp'])(
-    '%s',
+    '[DISC-06] %s',
     (resource) => {
       expect(() => assertResourceCovers(resource, 'https://h/mcp')).not.toThrow()
     },
@@ -78,7 +78,7 @@ describe('which resource covers https://h/mcp', () => {
     'https://h:8443/mcp',
     'https://user@h/mcp',
     'https://h/mcp#fragment',
-  ])('not %s', (resource) => {
+  ])('[DISC-05] not %s', (resource) => {
     expect(() => assertResourceCovers(resource, 'https://h/mcp')).toThrow(ResourceMismatchError)
   })
 })

@@ -20,7 +20,7 @@ async function revoke(body: string, status: number) {
   return { sent, gone: processRevocation(answer) }
 }
 
-test('names the token and its kind, as the client it was given to', async () => {
+test('[REF-13] names the token and its kind, as the client it was given to', async () => {
   const { sent, gone } = await revoke('', 200)
   expect(gone).toBe(true)
   expect(sent[0]?.url).toBe(ENDPOINT.revocation_endpoint)

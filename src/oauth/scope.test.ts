@@ -12,20 +12,20 @@ describe('initialScope', () => {
   const all = { configured: 'conf', challenge: 'chal', resource: ['prm:a', 'prm:b'], offlineAccess: false }
 
   test.each([
-    ['configured before all else', all, 'conf'],
-    ['then the challenge', { ...all, configured: undefined }, 'chal'],
+    ['[SCOPE-08] configured before all else', all, 'conf'],
+    ['[SCOPE-01] then the challenge', { ...all, configured: undefined }, 'chal'],
     [
-      'then all of the resource metadata',
+      '[SCOPE-01] then all of the resource metadata',
       { ...all, configured: undefined, challenge: undefined },
       'prm:a prm:b',
     ],
     [
-      'an empty list counts as none',
+      '[SCOPE-07] an empty list counts as none',
       { ...all, configured: undefined, challenge: '', resource: [] },
       undefined,
     ],
     [
-      'no parameter at all',
+      '[SCOPE-01] no parameter at all',
       { ...all, configured: undefined, challenge: undefined, resource: undefined },
       undefined,
     ],

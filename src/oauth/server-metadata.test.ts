@@ -46,11 +46,11 @@ describe('where metadata may be', () => {
         'https://as.example/a/b/.well-known/openid-configuration',
       ],
     ],
-  ])('of %s', (issuer, urls) => {
+  ])('[META-02] [META-03] of %s', (issuer, urls) => {
     expect(serverMetadataUrls(issuer)).toEqual(urls)
   })
 
-  test('the request asks for JSON and names a protocol version', async () => {
+  test('[COMPAT-03] the request asks for JSON and names a protocol version', async () => {
     let headers = new Headers()
     await requestServerMetadata(async (_url, init) => {
       headers = new Headers(init?.headers)
@@ -89,7 +89,7 @@ describe('judging a document', () => {
     ['another document', { hello: 'world' }, 200],
     ['no token endpoint', { ...DOCUMENT, token_endpoint: undefined }, 200],
     ['an endpoint that is no URL', { ...DOCUMENT, token_endpoint: '/token' }, 200],
-  ])('finds none in %s', async (_what, document, status) => {
+  ])('[META-05] finds none in %s', async (_what, document, status) => {
     expect(await judge(document, ISSUER, status)).toBeUndefined()
   })
 
@@ -99,18 +99,18 @@ describe('judging a document', () => {
     ['another case', 'https://as.example/Tenant'],
     ['an upper-case host', 'https://AS.example/tenant'],
     ['the default port', 'https://as.example:443/tenant'],
-  ])('refuses an issuer with %s', async (_what, issuer) => {
+  ])('[META-04] refuses an issuer with %s', async (_what, issuer) => {
     const outcome = judge({ ...DOCUMENT, issuer })
     await expect(outcome).rejects.toThrow(IssuerMismatchError)
     await expect(outcome).rejects.toMatchObject({ expected: ISSUER, actual: issuer })
     await expect(outcome).rejects.toThrow(/auth\.oauth_provider/)
   })
 
-  test('refuses a document without issuer', async () => {
+  test('[META-04] refuses a document without issuer', async () => {
     await expect(judge({ ...DOCUMENT, issuer: null })).rejects.toMatchObject({ actual: undefined })
   })
 
-  test('an origin is not its root', async () => {
+  test('[META-04] an origin is not its root', async () => {
     const origin = { ...DOCUMENT, issuer: 'https://as.example/' }
     await expect(judge(origin, 'https://as.example')).rejects.toThrow(IssuerMismatchError)
     expect((await judge(origin, 'https://as.example/'))?.issuer).toBe('https://as.example/')
@@ -126,20 +126,20 @@ describe('PKCE', () => {
     ).not.toThrow()
   })
 
-  test('that nobody announces is refused, naming the setting', () => {
+  test('[PKCE-03] that nobody announces is refused, naming the setting', () => {
     const { code_challenge_methods_supported: _, ...silent } = metadata
     expect(() => assertPkceSupported(silent)).toThrow(PkceUnsupportedError)
     expect(() => assertPkceSupported(silent)).toThrow(/auth\.oauth_provider/)
   })
 
-  test.each([[['plain']], [[]]])('with only %j is refused', (supported) => {
+  test.each([[['plain']], [[]]])('[PKCE-05] with only %j is refused', (supported) => {
     expect(() => assertPkceSupported({ ...metadata, code_challenge_methods_supported: supported })).toThrow(
       /S256 is required/,
     )
   })
 })
 
-test('the default endpoints of 2025-03-26 are at the origin', () => {
+test('[COMPAT-02] the default endpoints of 2025-03-26 are at the origin', () => {
   expect(defaultServerMetadata('https://mcp.example/v1/mcp?x=1')).toMatchObject({
     issuer: 'https://mcp.example',
     authorization_endpoint: 'https://mcp.example/authorize',

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { importSigningKey } from './signing-key.ts'
+import { assertAlgorithmSupported, importSigningKey } from './signing-key.ts'
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' })
 const pem = (type: 'pkcs8' | 'sec1') => privateKey.export({ type, format: 'pem' }).toString()
@@ -32,4 +32,16 @@ test.each([
     message: expect.stringContaining(why),
     remedy: expect.stringContaining('openssl pkcs8'),
   })
+})
+
+test.each([
+  ['RS256', ['RS256'], true],
+  ['RS256', undefined, true],
+  ['RS256', ['PS256', 'ES256'], false],
+  ['RS256', [], false],
+  ['Ed25519', ['EdDSA'], true],
+])('[CC-07] %s at a server that lists %j: %j', (algorithm, supported, taken) => {
+  const check = () => assertAlgorithmSupported({ key: {} as CryptoKey, algorithm }, supported)
+  if (taken) expect(check).not.toThrow()
+  else expect(check).toThrow(expect.objectContaining({ key: 'auth.signing_algorithm' }))
 })

@@ -1,9 +1,12 @@
 import type * as oauth from 'oauth4webapi'
 import { ConfigInvalidError } from '../errors/index.ts'
+import { quoteServerText } from '../errors/server-text.ts'
 
 /** A private key and what a client assertion made with it says (RFC 7523 §3). */
 export interface SigningKey {
   readonly key: Parameters<typeof oauth.PrivateKeyJwt>[0]
+  /** `alg` of what it signs. */
+  readonly algorithm: string
   /** `aud`; default the issuer of the authorization server. */
   readonly audience?: string
 }
@@ -47,6 +50,7 @@ export async function importSigningKey(
       ])
       return {
         key: keyId === undefined ? key : { key, kid: keyId },
+        algorithm: name,
         ...(audience !== undefined && { audience }),
       }
     } catch {
@@ -60,6 +64,25 @@ export async function importSigningKey(
         ? 'auth.private_key: not a private key that can sign with any known algorithm.'
         : `auth.private_key: not a private key that can sign with ${algorithm}.`,
     remedy: `Known are ${Object.keys(ALGORITHMS).join(', ')}; leave \`signing_algorithm\` out to go by the key.`,
+  })
+}
+
+/**
+ * @param supported `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 §2); absent says nothing
+ * @throws `config_invalid` when the authorization server would not take a signature of this key
+ */
+export function assertAlgorithmSupported(
+  { algorithm }: SigningKey,
+  supported: readonly string[] | undefined,
+): void {
+  // RFC 9864 gave Ed25519 its own name; servers may list the one from before.
+  const names = algorithm === 'Ed25519' ? [algorithm, 'EdDSA'] : [algorithm]
+  if (!supported || names.some((name) => supported.includes(name))) return
+  const listed = supported.map((name) => quoteServerText(name)).join(', ') || 'none'
+  throw new ConfigInvalidError({
+    key: 'auth.signing_algorithm',
+    message: `auth.private_key: it signs with ${algorithm}, but the authorization server takes only ${listed}.`,
+    remedy: 'Set `signing_algorithm` to one of these, or use a key that can sign with one of them.',
   })
 }
 

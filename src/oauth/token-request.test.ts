@@ -45,7 +45,7 @@ async function failureAt(reply: Reply): Promise<LatchkeyError & Record<string, u
 }
 
 describe('the requests', () => {
-  test('a code exchange has verifier, redirect URI and resource, and asks for JSON', async () => {
+  test('[PKCE-02] a code exchange has verifier, redirect URI and resource, and asks for JSON', async () => {
     const request = await createAuthorizationRequest(METADATA, {
       clientId: 'app',
       redirectUri: REDIRECT_URI,
@@ -83,18 +83,26 @@ describe('the requests', () => {
       {},
       `Basic ${btoa('app:s')}`,
     ],
-  ])('a refresh has resource and the proof of the client', async (client, members, authorization) => {
-    const { sent, fetch } = replies({ body: { access_token: 'at' } })
-    await requestRefresh(ENDPOINT, client, { refreshToken: 'rt', resource: 'https://mcp.example' }, { fetch })
-    expect(sent[0]?.headers.get('accept')).toBe('application/json')
-    expect(sent[0]?.headers.get('authorization')).toBe(authorization)
-    expect(Object.fromEntries(new URLSearchParams(await sent[0]?.text()))).toEqual({
-      grant_type: 'refresh_token',
-      refresh_token: 'rt',
-      resource: 'https://mcp.example',
-      ...members,
-    })
-  })
+  ])(
+    '[RES-02] a refresh has resource and the proof of the client',
+    async (client, members, authorization) => {
+      const { sent, fetch } = replies({ body: { access_token: 'at' } })
+      await requestRefresh(
+        ENDPOINT,
+        client,
+        { refreshToken: 'rt', resource: 'https://mcp.example' },
+        { fetch },
+      )
+      expect(sent[0]?.headers.get('accept')).toBe('application/json')
+      expect(sent[0]?.headers.get('authorization')).toBe(authorization)
+      expect(Object.fromEntries(new URLSearchParams(await sent[0]?.text()))).toEqual({
+        grant_type: 'refresh_token',
+        refresh_token: 'rt',
+        resource: 'https://mcp.example',
+        ...members,
+      })
+    },
+  )
 
   test('no resource where it is turned off', async () => {
     const { sent, fetch } = replies({ body: { access_token: 'at' } })
@@ -123,7 +131,7 @@ describe('a token and the proof that was sent for it', () => {
     ['a bearer token for a proof', 'Bearer', true, 'remove `auth.dpop`'],
     ['a token of some other type for a proof', 'user', true, 'remove `auth.dpop`'],
     ['a bound token for no proof', 'DPoP', false, 'Set `auth.dpop` to true'],
-  ])('%s is refused', async (_, token_type, provesKey, remedy) => {
+  ])('[DPOP-04] %s is refused', async (_, token_type, provesKey, remedy) => {
     const error = await judge(token_type, provesKey).catch((reason: Error) => reason)
     expect(error).toMatchObject({ code: 'response_invalid', remedy: expect.stringContaining(remedy) })
     expect(JSON.stringify([error, (error as Error).message])).not.toContain('canary')
@@ -146,7 +154,7 @@ describe('a token, however it is said', () => {
     ],
     ['empty members', { body: { ...bearer, refresh_token: '', scope: '', expires_in: '' } }, bearer],
     ['a missing token_type', { body: { access_token: 'at' } }, bearer],
-    ['token_type in any case', { body: { ...bearer, token_type: 'BEARER' } }, bearer],
+    ['[TOKEN-01] token_type in any case', { body: { ...bearer, token_type: 'BEARER' } }, bearer],
     ['a token_type of its own (Slack)', { body: { ...bearer, token_type: 'user' } }, bearer],
     ['a prototype name as token_type', { body: { ...bearer, token_type: '__proto__' } }, bearer],
     [
@@ -169,7 +177,7 @@ describe('a token, however it is said', () => {
     ['HTTP 201', { body: { ...bearer }, status: 201 }, bearer],
     ['an id_token of any quality', { body: { ...bearer, id_token: 'eyJhbGciOiJub25lIn0.e30.' } }, bearer],
     ['an id_token that is no JWT', { body: { ...bearer, id_token: 'garbage' } }, bearer],
-    ['members nobody asked for', { body: { ...bearer, ok: true, team: { id: 1 } } }, bearer],
+    ['[TOKEN-02] members nobody asked for', { body: { ...bearer, ok: true, team: { id: 1 } } }, bearer],
   ])('%s', async (_what, reply, expected) => {
     expect(await refreshAt(reply)).toEqual(expected)
   })
@@ -214,7 +222,7 @@ describe('an error, wherever it stands', () => {
     ],
     ['500 with a final error', { body: { error: 'invalid_grant' }, status: 500 }, 'invalid_grant', 500],
     ['a token beside it', { body: { error: 'invalid_scope', access_token: 'at' } }, 'invalid_scope', 200],
-  ])('%s', async (_what, reply, error, status) => {
+  ])('[TOKEN-03] %s', async (_what, reply, error, status) => {
     expect(await failureAt(reply)).toMatchObject({
       code: 'token_request_refused',
       error,

@@ -128,6 +128,12 @@ export async function processTokenAnswer(
   return token
 }
 
+/** Neither a token nor an error under a status of success: what the server said got lost on its way. */
+export function saysNothing({ ok, members }: Answer): boolean {
+  const told = tokenMembersOf(members)
+  return ok && told?.access_token === undefined && told?.error === undefined
+}
+
 /** Slack: the person's token is nested, and the top level is about an app without one of its own. */
 function tokenMembersOf(members: JsonObject | undefined): JsonObject | undefined {
   const nested = members?.authed_user
