@@ -82,7 +82,7 @@ await forgiveMissingSdk('dist/types')
 if (process.argv.includes('--demo')) {
   await build({
     ...shared,
-    entryPoints: { demo: 'demo/main.ts' },
+    entryPoints: { demo: 'demo/main.ts', example: 'demo/example.ts' },
     outdir: 'build',
     outExtension: { '.js': '.mjs' },
     format: 'esm',

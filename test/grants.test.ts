@@ -462,12 +462,15 @@ describe('enterprise-managed authorization', () => {
     const idp = await machineServer({
       clients: [machineClient({ client_id: 'at-idp', client_secret: 'idp-secret', grant_types: [EXCHANGE] })],
       extend: (provider) =>
-        allowIdentityExchange(provider, { signer, ...(issuedTokenType && { issuedTokenType }) }),
+        allowIdentityExchange(provider, {
+          signer,
+          clientThere: 'machine',
+          ...(issuedTokenType && { issuedTokenType }),
+        }),
     })
     const server: AuthorizationServer = await machineServer({
       clients: [machineClient({ client_secret: SECRET, grant_types: [JWT_BEARER] })],
-      extend: (provider) =>
-        allowJwtBearer(provider, { signer, audience: () => server.issuer, singleUse: true }),
+      extend: (provider) => allowJwtBearer(provider, { signer, audience: () => server.issuer, idJag: true }),
     })
     opened.push(idp)
     const all = await scene(server)
@@ -514,7 +517,7 @@ describe('enterprise-managed authorization', () => {
   test('[EMA-11] an ID token that has ended is an error of the identity provider, asked once', async () => {
     const all = await enterprise()
     const idp = { issuer: all.idp.issuer, client_id: 'at-idp', client_secret: 'idp-secret' }
-    const id_token = all.signer.sign({ sub: 'jane', exp: 1 })
+    const id_token = all.signer.sign({ sub: 'jane', aud: 'at-idp', exp: 1 })
     const auth: AuthConfig = { ...(all.auth as OAuthConfig), idp: { ...idp, id_token } }
     expect(await failureOf(callTool(all, auth))).toMatchObject({
       code: 'token_request_refused',
