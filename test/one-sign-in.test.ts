@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -14,6 +15,7 @@ import { visit } from './fixtures/consent-browser.mjs'
 import type { McpServerFixture } from './fixtures/mcp-server.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { parameters } from './fixtures/request-log.ts'
+import { changeStoredLogins, expired } from './fixtures/stored-logins.ts'
 import { freePort } from './fixtures/workbench.ts'
 import {
   buildSignInProgram,
@@ -225,6 +227,21 @@ describe('three processes that want the same login', () => {
     await visit(await onlyTab(others))
     for (const { results } of await Promise.all(logins)) expect(results).toEqual(['signed_in'])
   })
+})
+
+test('calls with a login, and its renewal, look at no board', async () => {
+  const { server, authorizationServer } = await startServer()
+  const first = start({ url: server.url })
+  const login = first.ask('login')
+  await visit(await onlyTab([first]))
+  await login
+  const board = join(home, 'tokens', '.sign-in')
+  expect(existsSync(board)).toBe(true)
+  await rm(board, { recursive: true })
+  await changeStoredLogins(home, expired)
+  authorizationServer.expireAccessTokens()
+  expect((await start({ url: server.url }).ask('calls', 3)).results).toEqual(Array(3).fill('alice'))
+  expect(existsSync(board)).toBe(false)
 })
 
 test('where processes have no place to meet, each signs in by itself', async () => {
