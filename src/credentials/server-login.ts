@@ -18,6 +18,7 @@ import { renewalOf } from '../flow/renewal.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { type SignInParts, signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
+import { type AdoptOutcome, type AdoptWish, adoptLogin } from './adopt-login.ts'
 import { AuthorizationState } from './authorization-state.ts'
 import { GrantLogin } from './grant-login.ts'
 import { type Identity, identityString } from './identity.ts'
@@ -179,6 +180,12 @@ export class ServerLogin {
           : error
       })
     await this.keeper.read()
+  }
+
+  /** Takes over a login that another program keeps. @throws what discovery and a refresh throw */
+  adopt(wish: AdoptWish): Promise<AdoptOutcome> {
+    const { server, identity, keeper } = this
+    return adoptLogin(wish, { server, identity, keeper, store: this.#runtime.store, context: this.#context })
   }
 
   /** Revokes where the server can, then deletes. `undefined` when there was no login. */
