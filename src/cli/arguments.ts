@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { nearestKey } from '../config/nearest-key.ts'
 import { quote } from '../config/problem.ts'
-import { FOREIGN_PROGRAMS, isForeignProgram } from '../hosts/foreign-place.ts'
+import { FOREIGN_PROGRAMS, isForeignProgram } from '../hosts/foreign-program.ts'
 import {
   COMMANDS,
   type CommandName,

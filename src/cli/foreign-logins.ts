@@ -1,11 +1,7 @@
 import type { HttpServerDefinition } from '../definitions.ts'
 import { type ForeignLogin, readForeignLogin } from '../hosts/foreign-login.ts'
-import {
-  type ForeignPlace,
-  type ForeignProgram,
-  foreignPlaces,
-  type WantedServer,
-} from '../hosts/foreign-place.ts'
+import type { ForeignPlace, WantedServer } from '../hosts/foreign-place.ts'
+import { type ForeignProgram, foreignPlaces } from '../hosts/foreign-program.ts'
 import type { CommandContext } from './context.ts'
 import type { ForeignFile, ForeignFiles } from './parts.ts'
 

@@ -1,14 +1,3 @@
-import { mcpRemotePlaces } from './mcp-remote.ts'
-import { mcpUsePlaces } from './mcp-use.ts'
-
-/** The programs whose logins can be taken over. */
-export type ForeignProgram = (typeof FOREIGN_PROGRAMS)[number]
-export const FOREIGN_PROGRAMS = ['mcp-use', 'mcp-remote'] as const
-
-export function isForeignProgram(name: string): name is ForeignProgram {
-  return FOREIGN_PROGRAMS.some((program) => program === name)
-}
-
 /** The folders they keep them in. mcp-use has one for Python and one for TypeScript. */
 export type ForeignRoot = 'mcp-use-python' | 'mcp-use-typescript' | 'mcp-remote'
 
@@ -32,18 +21,6 @@ export interface PlaceParts {
   readonly md5: (text: string) => string
   /** The folders in the root of mcp-remote: it had one for each of its versions. */
   readonly folders: readonly string[]
-}
-
-/**
- * Every place where this program may keep the login of this server. Names are computed from the URL and never taken
- * apart: most of them could stand for several URLs.
- */
-export function foreignPlaces(
-  program: ForeignProgram,
-  server: WantedServer,
-  parts: PlaceParts,
-): ForeignPlace[] {
-  return program === 'mcp-use' ? mcpUsePlaces(server.url) : mcpRemotePlaces(server, parts)
 }
 
 /** A URL as it may have been typed: a lone slash at its end is one that a person leaves out. */
