@@ -311,9 +311,9 @@ test('two accounts at one URL, neither of them in the config: each is shown, and
   expect(
     shown.map(({ account, state }: { account: string; state: string }) => [account, state]).sort(),
   ).toEqual([
+    [null, 'signed_in'],
     ['alice', 'signed_in'],
     ['bob', 'signed_in'],
-    [null, 'signed_in'],
   ])
   expect(new Set(shown.map(({ client_id }: { client_id: string }) => client_id)).size).toBe(3)
   expect((await run('status', 'demo')).stdout.match(/^ {2}account .*$/gm)).toHaveLength(3)

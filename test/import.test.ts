@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
 import { type BuiltCommand, buildCommand, createHome, type Home } from './fixtures/built-command.ts'
@@ -19,8 +20,11 @@ import { refresh, register, signIn } from './fixtures/plain-client.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { storedLogins } from './fixtures/stored-logins.ts'
 
-// What the programs write, by the shape of files that they wrote themselves; only tokens and client are of a sign-in of
-// this test, with another client than latchkey.
+// `fixtures/foreign-logins` holds what the programs themselves wrote after a sign-in, tokens and ids taken out. Here they
+// get those of a sign-in at the test's authorization server, by another client than latchkey. mcp-use for Python is written
+// by its documentation.
+
+const fixtures = fileURLToPath(new URL('./fixtures/foreign-logins', import.meta.url))
 
 let command: BuiltCommand
 let as: AuthorizationServer
@@ -79,21 +83,36 @@ function write(path: string, content: unknown, mode = 0o600): string {
   return file
 }
 
-/** mcp-remote 0.15: milliseconds, the issuer noted beside the tokens and the client. */
+/** What a program wrote, with this login in it. */
+function asWritten(program: string, { tokens, client }: Foreign, issuer = as.issuer): Foreign {
+  const { access_token, refresh_token } = tokens
+  const { client_id, client_secret, redirect_uris } = client
+  const stamp = (text: string) => JSON.parse(text.replace('"ISSUER"', JSON.stringify(issuer)))
+  const captured = (name: string) => stamp(readFileSync(join(fixtures, program, name), 'utf8'))
+  const { id_token: _none, ...written } = captured('tokens.json')
+  const end = 'expires_at' in written && { expires_at: Date.now() + 3_600_000 }
+  const secret = client_secret !== undefined && { client_secret }
+  return {
+    tokens: { ...written, ...end, access_token, refresh_token },
+    client: { ...captured('client_info.json'), client_id, ...secret, redirect_uris },
+  }
+}
+
+/** Milliseconds, and the issuer noted beside the tokens and the client, since 0.15 or so. */
 function writeMcpRemote(
-  { tokens, client }: Foreign,
+  login: Foreign,
   {
+    version = 'mcp-remote-0.15.1',
     folder = 'mcp-remote-v1',
     base = '.mcp-auth',
     hash = md5(mcp.url),
-    issuer = as.issuer as string | undefined,
+    issuer = as.issuer,
   } = {},
 ): string[] {
-  const stamp = issuer === undefined ? {} : { issuer }
-  const requested = { expires_at: Date.now() + 3_600_000, requested_scope: 'openid email profile' }
+  const { tokens, client } = asWritten(version, login, issuer)
   return [
-    write(join(base, folder, `${hash}_tokens.json`), { ...tokens, ...stamp, ...requested }),
-    write(join(base, folder, `${hash}_client_info.json`), { ...client, ...stamp }),
+    write(join(base, folder, `${hash}_tokens.json`), tokens),
+    write(join(base, folder, `${hash}_client_info.json`), client),
   ]
 }
 
@@ -119,7 +138,8 @@ function hashCode(text: string): string {
 }
 
 /** mcp-use for TypeScript: a folder named by the hash. */
-function writeTypescript({ tokens, client }: Foreign, url = mcp.url): string[] {
+function writeTypescript(login: Foreign, url = mcp.url): string[] {
+  const { tokens, client } = asWritten('mcp-use-typescript-1.34.6', login)
   const hash = hashCode(url)
   return ['tokens', 'client_info'].map((kind) =>
     write(
@@ -158,12 +178,7 @@ describe('a login is taken over without a browser', () => {
   test.each(['mcp-remote-0.0.22', 'mcp-remote-0.1.38', 'mcp-remote-0.2.7'])(
     'the folder %s of an older mcp-remote, without times and issuer',
     async (folder) => {
-      const login = await foreignLogin()
-      const hash = md5(mcp.url)
-      const files = [
-        write(`.mcp-auth/${folder}/${hash}_tokens.json`, login.tokens, 0o644),
-        write(`.mcp-auth/${folder}/${hash}_client_info.json`, login.client, 0o644),
-      ]
+      const files = writeMcpRemote(await foreignLogin(), { version: 'mcp-remote-0.1.38', folder })
       expect((await run('import', 'mcp-remote', 'demo')).code).toBe(0)
       await expectTaken(files)
     },
@@ -222,8 +237,7 @@ describe('a login is taken over without a browser', () => {
 
   test('one without a refresh token keeps its access token', async () => {
     const login = await foreignLogin()
-    const { refresh_token: _none, ...tokens } = login.tokens
-    const files = writeMcpRemote({ ...login, tokens })
+    const files = writeMcpRemote({ ...login, tokens: { ...login.tokens, refresh_token: undefined } })
     expect((await run('import', 'mcp-remote')).code).toBe(0)
     expect(refreshes()).toHaveLength(0)
     await expectTaken(files)
@@ -349,6 +363,14 @@ describe('a refresh token goes only where it is from', () => {
     } finally {
       await Promise.all([evil.close(), hostile.close()])
     }
+  })
+
+  test('an ID token names the issuer as well', async () => {
+    const claims = Buffer.from(JSON.stringify({ iss: 'https://elsewhere.example.com' })).toString('base64url')
+    writePython(await foreignLogin(), `${netloc()}__mcp`, { ...opaque, id_token: `e30.${claims}.c2ln` })
+    const { stderr } = await run('import', 'mcp-use', '--yes')
+    expect(stderr).toContain('(issuer_mismatch)')
+    expect(refreshes()).toHaveLength(0)
   })
 
   test('where nothing names the issuer and nobody can be asked, nothing is sent without --yes', async () => {

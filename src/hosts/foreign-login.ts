@@ -6,7 +6,7 @@ export interface ForeignLogin {
   readonly refresh_token?: string
   readonly expires_at?: number
   readonly scope?: string
-  /** Issuers that the files name: the program's own note, and the `iss` of an access token that is a JWT. */
+  /** Issuers that the files name: the program's own note, and the `iss` of tokens that are JWTs. */
   readonly issuers: readonly string[]
   readonly client?: ForeignClient
 }
@@ -47,7 +47,7 @@ export function readForeignLogin(
   const refresh = text(tokens.refresh_token)
   const scope = text(tokens.scope)
   const end = seconds(tokens.expires_at, expiresAt) ?? numberOf(claimsOf(access).exp)
-  const issuers = [text(tokens.issuer), text(registration?.issuer), text(claimsOf(access).iss)]
+  const issuers = [text(tokens.issuer), text(registration?.issuer), ...issuersIn(tokens)]
   return {
     access_token: access,
     ...(refresh !== undefined && { refresh_token: refresh }),
@@ -77,7 +77,12 @@ function readClient(registration: JsonObject): ForeignClient | undefined {
   }
 }
 
-/** What an access token says of itself, where it is a JWT: whoever could forge it has the refresh token beside it. */
+/** Most servers give an ID token too, also where access tokens are opaque. */
+function issuersIn({ access_token, id_token }: JsonObject): (string | undefined)[] {
+  return [text(access_token), text(id_token)].map((token) => token && text(claimsOf(token).iss))
+}
+
+/** What a token says of itself, where it is a JWT: whoever could forge it has the refresh token beside it. */
 function claimsOf(token: string): JsonObject {
   const [, payload, ...rest] = token.split('.')
   if (payload === undefined || rest.length !== 1) return {}
