@@ -13,6 +13,10 @@ import {
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { main } from '../src/cli/main.ts'
+import { createFileStore } from '../src/node/file-store.ts'
+import { createForeignFiles } from '../src/node/foreign-files.ts'
+import { nodePlatform } from '../src/node-platform.ts'
 import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
 import { type BuiltCommand, buildCommand, createHome, type Home } from './fixtures/built-command.ts'
 import type { McpServerFixture } from './fixtures/mcp-server.ts'
@@ -382,6 +386,57 @@ describe('a refresh token goes only where it is from', () => {
     expect(refreshes()).toHaveLength(0)
     expect((await run('import', 'mcp-use', '--yes')).code).toBe(0)
     await expectTaken(files)
+  })
+})
+
+describe('a person at a terminal is asked, with the host', () => {
+  /** The command in this process, at a terminal where somebody types. */
+  async function asked(answer: string): Promise<{ code: number; said: string }> {
+    let said = ''
+    const write = (text: string) => {
+      said += text
+    }
+    const terminal = { write, isTerminal: true }
+    const storeHome = join(home.path, '.mcp_use')
+    const text = JSON.stringify({ mcpServers: { demo: { url: mcp.url } } })
+    const file = { path: 'mcp.json', text, trusted: true, versionControlled: false }
+    const unused = () => {
+      throw new Error('not asked for here')
+    }
+    const code = await main(
+      ['import', 'mcp-use'],
+      {
+        stdout: terminal,
+        stderr: terminal,
+        stdin: { isTerminal: true, readAll: unused, readLine: async () => answer },
+        env: {},
+        signal: new AbortController().signal,
+      },
+      {
+        platform: { ...nodePlatform, createStore: (emit) => createFileStore({ home: storeHome, emit }) },
+        configFiles: async () => ({ files: [file], untrusted: undefined, userFile: 'mcp.json' }),
+        foreignFiles: () => createForeignFiles({ env: {}, homedir: home.path, platform: process.platform }),
+        md5,
+        trustedFiles: unused,
+      },
+    )
+    return { code, said }
+  }
+
+  test('yes', async () => {
+    const files = writePython(await foreignLogin(), `${netloc()}__mcp`, opaque)
+    const { code, said } = await asked('y')
+    expect(said).toContain(`demo says that you sign in at ${new URL(as.issuer).host}.`)
+    expect(code).toBe(0)
+    await expectTaken(files)
+  })
+
+  test.each(['', 'n', 'yes please'])('%j is no', async (answer) => {
+    const files = writePython(await foreignLogin(), `${netloc()}__mcp`, opaque)
+    expect((await asked(answer)).code).toBe(130)
+    expect(refreshes()).toHaveLength(0)
+    expect(files.every((file) => existsSync(file))).toBe(true)
+    expect(await logins()).toEqual([])
   })
 })
 

@@ -49,12 +49,17 @@ export async function importLogins(
     }
   }
   const shown = all.filter(({ outcome }) => operands[1] !== undefined || outcome !== 'none')
-  const lines =
-    shown.length === 0
-      ? [`There is no login of ${program} to take over.`]
-      : shown.map((each) => sentence(each, program))
+  const lines = shown.length === 0 ? [nothing(program, wanted)] : shown.map((each) => sentence(each, program))
   context.result({ program, dry_run: flags['dry-run'] ?? false, servers: all }, `${lines.join('\n')}\n`)
   return exitCode
+}
+
+/** Names are computed from URLs, so a server that is in no config file has to be named. */
+function nothing(program: string, wanted: readonly HttpServerDefinition[]): string {
+  const said = `There is no login of ${program} to take over`
+  return wanted.length > 0
+    ? `${said} for the servers of the config file.`
+    : `${said}: no server is configured. Name one by its URL: latchkey import ${program} https://…`
 }
 
 /** The server that was named, or every configured one that signs in with OAuth. */
