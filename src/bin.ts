@@ -68,7 +68,7 @@ function processIo(): CommandIo {
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
-    stdin: { isTerminal: process.stdin.isTTY === true, readAll: readStdin },
+    stdin: { isTerminal: process.stdin.isTTY === true, readAll: readStdin, readLine },
     env: process.env,
     signal: interrupt.signal,
   }
@@ -82,6 +82,20 @@ async function readStdin(): Promise<string> {
   let text = ''
   for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk
   return text
+}
+
+function readLine(): Promise<string> {
+  const { stdin } = process
+  return new Promise((resolve) => {
+    let text = ''
+    const take = (chunk = '\n') => {
+      text += chunk
+      if (!text.includes('\n')) return
+      stdin.off('data', take).off('end', take).pause()
+      resolve(text.slice(0, text.indexOf('\n')).trim())
+    }
+    stdin.setEncoding('utf8').on('data', take).on('end', take).resume()
+  })
 }
 
 start()

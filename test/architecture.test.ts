@@ -18,9 +18,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mcp: ['authorized-fetch', 'credentials', 'config'],
   config: [],
   net: [],
+  hosts: [],
   node: ['config', 'credential-key.ts', 'record-seal.ts', 'turn-queue.ts'],
   stores: ['credential-key.ts', 'record-seal.ts', 'turn-queue.ts'],
-  cli: ['config', 'event-lines.ts', 'latchkey.ts', 'options.ts', 'mcp', 'credentials', 'node.ts'],
+  cli: ['config', 'hosts', 'event-lines.ts', 'latchkey.ts', 'options.ts', 'mcp', 'credentials', 'node.ts'],
 }
 
 /** Files at the root: what each may reach for. Only the platform files know concrete parts. */

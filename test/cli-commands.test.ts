@@ -303,6 +303,29 @@ function matches(printed: string, expected: string | RegExp | undefined): void {
   else if (expected !== undefined) expect(printed).toContain(expected)
 }
 
+test('two accounts at one URL, neither of them in the config: each is shown, and ends by itself', async () => {
+  await signIn()
+  await signIn('demo', '--account', 'alice')
+  await signIn('demo', '--account', 'bob')
+  const shown = JSON.parse((await run('status', 'demo', '--json')).stdout).servers
+  expect(
+    shown.map(({ account, state }: { account: string; state: string }) => [account, state]).sort(),
+  ).toEqual([
+    [null, 'signed_in'],
+    ['alice', 'signed_in'],
+    ['bob', 'signed_in'],
+  ])
+  expect(new Set(shown.map(({ client_id }: { client_id: string }) => client_id)).size).toBe(3)
+  expect((await run('status', 'demo')).stdout.match(/^ {2}account .*$/gm)).toHaveLength(3)
+  expect((await run('logout', 'demo', '--account', 'alice')).stdout).toContain(
+    '(account alice): revoked there',
+  )
+  const left = JSON.parse((await run('status', 'demo', '--json')).stdout).servers
+  expect(left.map(({ account }: { account: string }) => account)).toEqual([null, 'bob'])
+  expect((await run('call', 'demo', 'whoami', '--account', 'bob')).code).toBe(0)
+  expect((await run('call', 'demo', 'whoami', '--account', 'alice')).code).toBe(4)
+})
+
 describe('status of everything', () => {
   test('shows each server in config order, then stored logins of URLs; a server never signed in to is no reason to act', async () => {
     await signIn()
@@ -320,7 +343,8 @@ describe('status of everything', () => {
       'files: configured',
       'down: configured',
       'off: not signed in (disabled)',
-      `${other.url}: signed in`,
+      // An account that is not in the config, of a server that is.
+      'fresh: signed in',
     ])
     expect(stdout).toContain('account   work')
     for (const line of stdout.split('\n'))
@@ -400,7 +424,7 @@ describe('logout', () => {
     expect(stdout.trimEnd().split('\n').sort()).toEqual(
       [
         'Signed out of demo: revoked there, deleted here.',
-        `Signed out of ${demo.url} (account work): revoked there, deleted here.`,
+        `Signed out of demo (account work): revoked there, deleted here.`,
         `Signed out of ${other.url}: revoked there, deleted here.`,
       ].sort(),
     )

@@ -65,7 +65,7 @@ async function slow(argv: readonly string[]): Promise<{ code: number; token: str
     {
       stdout: { write: (text) => void printed.push(text), isTerminal: false },
       stderr: silent,
-      stdin: { isTerminal: false, readAll: async () => '' },
+      stdin: { isTerminal: false, readAll: async () => '', readLine: async () => '' },
       env,
       signal: new AbortController().signal,
     },
@@ -83,6 +83,12 @@ async function slow(argv: readonly string[]): Promise<{ code: number; token: str
           workingDirectory: homedir,
           flag,
         }),
+      md5: () => {
+        throw new Error('not asked for here')
+      },
+      foreignFiles: () => {
+        throw new Error('not asked for here')
+      },
       trustedFiles: () => {
         throw new Error('not asked for here')
       },

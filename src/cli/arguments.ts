@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { nearestKey } from '../config/nearest-key.ts'
 import { quote } from '../config/problem.ts'
+import { FOREIGN_PROGRAMS, isForeignProgram } from '../hosts/foreign-program.ts'
 import {
   COMMANDS,
   type CommandName,
@@ -125,6 +126,12 @@ function checkOperands(
   }
   if (command === 'trust' && (operands.length === 0) !== (flags.list ?? false)) {
     throw new UsageError('latchkey trust takes either a file or --list.', usage)
+  }
+  if (command === 'import' && !isForeignProgram(operands[0]!)) {
+    throw new UsageError(
+      `latchkey import knows no program ${quote(operands[0]!)}.`,
+      `It takes logins over from: ${FOREIGN_PROGRAMS.join(', ')}.`,
+    )
   }
   if (flags['client-secret-env'] && flags['client-secret-stdin']) {
     throw new UsageError('--client-secret-env and --client-secret-stdin exclude each other.', usage)

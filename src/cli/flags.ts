@@ -24,6 +24,8 @@ export const SWITCHES = [
   'client-secret-stdin',
   'list',
   'forget',
+  'dry-run',
+  'yes',
 ] as const
 
 export type ValueFlag = keyof typeof VALUE_FLAGS
@@ -76,6 +78,11 @@ export const COMMANDS = {
     rest: true,
   },
   token: { flags: [...GLOBAL, ...IDENTITY, ...SECRET], operands: ['SERVER'], required: 1 },
+  import: {
+    flags: [...GLOBAL, ...IDENTITY, ...SECRET, 'force', 'dry-run', 'yes'],
+    operands: ['PROGRAM', 'SERVER'],
+    required: 1,
+  },
   trust: { flags: [...GLOBAL, 'list', 'forget'], operands: ['FILE'], required: 0 },
 } as const satisfies Record<string, CommandShape>
 

@@ -8,6 +8,7 @@ const OVERVIEW = `latchkey ${VERSION}: signs you in to MCP servers
   latchkey tools SERVER              list the tools of a server
   latchkey call SERVER TOOL [ARGS]   call a tool
   latchkey token SERVER              print an access token for another program
+  latchkey import PROGRAM [SERVER]   take over the logins of mcp-use or mcp-remote
   latchkey trust FILE                let a config file of a project be used
 
 SERVER is a name from the config file, or a URL.
@@ -97,6 +98,21 @@ ${SIGN_IN_FLAGS}`,
 Prints an access token that works now, renewed if need be, and nothing else. Never opens a
 browser: exit code 4 when a login is needed.
 
+${CLIENT_FLAGS}`,
+  import: `latchkey import mcp-use [SERVER] [flags]
+latchkey import mcp-remote [SERVER] [flags]
+
+Takes over the logins that another program keeps for the servers of your config file, or for
+one (a name, or a URL). Each is renewed once to prove it, and is latchkey's from then on:
+the other program's files are renamed to NAME.imported. mcp-remote is looked for in
+~/.mcp-auth or $MCP_REMOTE_CONFIG_DIR, mcp-use in ~/.mcp_use/tokens and ~/.mcp-use/oauth.
+
+Where the files do not say which authorization server a login is from, you are asked before
+anything is sent to the one that the MCP server names.
+
+  --dry-run                    show what would be taken; asks no network, changes nothing
+  --yes                        send it to the authorization server that the server names
+  --force                      take it also where latchkey has a login already
 ${CLIENT_FLAGS}`,
   trust: `latchkey trust FILE [--forget]
 latchkey trust --list

@@ -10,7 +10,12 @@ export interface CommandIo {
   readonly stdout: Output
   /** Talk. */
   readonly stderr: Output
-  readonly stdin: { readonly isTerminal: boolean; readAll(): Promise<string> }
+  readonly stdin: {
+    readonly isTerminal: boolean
+    readAll(): Promise<string>
+    /** The next line, without its end; `''` when there is none. */
+    readLine(): Promise<string>
+  }
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal

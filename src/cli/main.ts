@@ -6,6 +6,7 @@ import { errorDocument, errorLines, isUnexpected } from './error-report.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { CommandName } from './flags.ts'
 import { answerAtOnce } from './help.ts'
+import { importLogins } from './import.ts'
 import type { CommandIo } from './io.ts'
 import { jsonText } from './json-text.ts'
 import { login } from './login.ts'
@@ -19,7 +20,16 @@ import { trust } from './trust.ts'
 
 type Run = (invocation: Invocation, context: CommandContext) => Promise<number>
 
-const RUN: Readonly<Record<CommandName, Run>> = { login, logout, status, tools, call, token, trust }
+const RUN: Readonly<Record<CommandName, Run>> = {
+  login,
+  logout,
+  status,
+  tools,
+  call,
+  token,
+  trust,
+  import: importLogins,
+}
 
 /** Milliseconds a command has to end well after Ctrl-C, before it is left where it is. */
 const GRACE = 500

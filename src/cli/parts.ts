@@ -1,4 +1,5 @@
 import type { EventListener } from '../events.ts'
+import type { ForeignRoot } from '../hosts/foreign-place.ts'
 import type { FullPlatform } from '../options.ts'
 
 /** A config file that was read. */
@@ -38,10 +39,29 @@ export interface TrustedFiles {
   list(): Promise<readonly TrustedFile[]>
 }
 
+/** A file of another program. */
+export interface ForeignFile {
+  readonly path: string
+  readonly text: string
+  /** Milliseconds since 1970. */
+  readonly modified: number
+}
+
+/** The files in which other programs keep logins. Throws `store_failed`. */
+export interface ForeignFiles {
+  folders(root: ForeignRoot): Promise<string[]>
+  read(root: ForeignRoot, relative: string): Promise<ForeignFile | undefined>
+  /** Resolves to the new name. */
+  rename(path: string, suffix: string): Promise<string>
+  restore(aside: string, path: string): Promise<void>
+}
+
 /** What the commands are built of: `command.ts` fills it under Node, tests with what they need. */
 export interface CommandParts {
   readonly platform: FullPlatform
   /** `flag` is `--config`. @throws `config_invalid` */
   readonly configFiles: (flag: string | undefined, emit: EventListener) => Promise<ConfigFiles>
+  readonly foreignFiles: () => ForeignFiles
+  readonly md5: (text: string) => string
   readonly trustedFiles: (emit: EventListener) => TrustedFiles
 }

@@ -40,8 +40,17 @@ export async function status({ operands, flags }: Invocation, context: CommandCo
   return exitCode(shown, operand !== undefined)
 }
 
+/** The login that is meant, then all others that are stored for the same URL. */
 async function one(operand: string, flags: Flags, context: CommandContext): Promise<Shown[]> {
-  return [await look(await chooseStored(operand, flags, context), flags, context)]
+  const chosen = await chooseStored(operand, flags, context)
+  const shown = [await look(chosen, flags, context)]
+  const isNarrowed = flags.account !== undefined || flags['client-id'] !== undefined
+  if (chosen.kind !== 'http' || isNarrowed) return shown
+  for (const server of await storedServers(context)) {
+    const isOther = server.url === chosen.url && identityOf(server) !== identityOf(chosen)
+    if (isOther) shown.push(await look(server, flags, context))
+  }
+  return shown
 }
 
 /** Every configured server in its order, then the logins of servers that are in no config file. */
@@ -135,9 +144,11 @@ function exitCode(shown: readonly Shown[], isNamed: boolean): number {
   for (const server of shown) {
     if (server.kind === 'unusable' && !server.disabled) return exitCodeOf(server.error)
   }
-  const due = shown.some((server) => {
+  const due = shown.some((server, index) => {
     if (server.kind === 'unusable' || server.disabled) return false
-    return server.status.state === 'expired' || (isNamed && server.status.state === 'signed_out')
+    // The others at its URL are shown beside the one that was asked for.
+    if (isNamed) return index === 0 && ['expired', 'signed_out'].includes(server.status.state)
+    return server.status.state === 'expired'
   })
   return due ? EXIT.loginRequired : EXIT.done
 }

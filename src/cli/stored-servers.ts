@@ -1,5 +1,5 @@
 import { identityString } from '../credentials/identity.ts'
-import { GRANTS, type GrantType, type HttpServerDefinition } from '../definitions.ts'
+import { GRANTS, type GrantType, type HttpServerDefinition, type OAuthSettings } from '../definitions.ts'
 import { isLatchkeyError } from '../errors/index.ts'
 import type { CredentialKey, JsonValue } from '../ports.ts'
 import type { CommandContext } from './context.ts'
@@ -10,18 +10,43 @@ import type { ServerList } from './server-list.ts'
  * needed to revoke), else by its URL.
  */
 export async function storedServers(context: CommandContext): Promise<HttpServerDefinition[]> {
-  const configured = new Map((await oauthServers(context)).map((server) => [identityOf(server), server]))
+  const configured = await oauthServers(context)
   const stored = await context.runtime().store.list({ kind: 'tokens' })
   return stored.flatMap(({ key, record }) => {
     const server = serverOfKey(key, record.grant)
-    return server ? [configured.get(identityOf(server)) ?? server] : []
+    return server ? [asConfigured(server, configured) ?? server] : []
   })
 }
 
+/** The entry of the configuration for this login: its own, else one of the same client with another account. */
+function asConfigured(
+  server: HttpServerDefinition,
+  configured: readonly HttpServerDefinition[],
+): HttpServerDefinition | undefined {
+  const exact = configured.find((other) => identityOf(other) === identityOf(server))
+  const { account } = settingsOf(server)
+  const near = exact ?? configured.find((other) => isSameBut(other, server))
+  if (exact || !near) return exact
+  const { account: _other, ...settings } = settingsOf(near)
+  return {
+    ...near,
+    auth: { method: 'oauth', settings: { ...settings, ...(account !== undefined && { account }) } },
+  }
+}
+
+function isSameBut(configured: HttpServerDefinition, server: HttpServerDefinition): boolean {
+  const [own, others] = [settingsOf(configured), settingsOf(server)]
+  return configured.url === server.url && own.client_id === others.client_id && own.grant === others.grant
+}
+
 /** What tells one login from all others. */
-export function identityOf({ url, auth }: HttpServerDefinition): string {
-  const { account, client_id } = auth.method === 'oauth' ? auth.settings : {}
+export function identityOf({ url, auth }: Pick<HttpServerDefinition, 'url' | 'auth'>): string {
+  const { account, client_id } = settingsOf({ auth })
   return identityString({ serverUrl: url, account: account ?? null, configuredClientId: client_id ?? null })
+}
+
+function settingsOf({ auth }: Pick<HttpServerDefinition, 'auth'>): OAuthSettings {
+  return auth.method === 'oauth' ? auth.settings : {}
 }
 
 async function oauthServers(context: CommandContext): Promise<HttpServerDefinition[]> {

@@ -20,6 +20,7 @@ import { type Revocation, revoke } from '../flow/revoke.ts'
 import { type SignInParts, signIn } from '../flow/sign-in.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import type { SignInBoard } from '../ports.ts'
+import { type AdoptOutcome, type AdoptWish, adoptLogin } from './adopt-login.ts'
 import { AuthorizationState } from './authorization-state.ts'
 import { GrantLogin } from './grant-login.ts'
 import { type Identity, identityString } from './identity.ts'
@@ -204,6 +205,12 @@ export class ServerLogin {
       { server, loginCommand, emit, keeper, limit: this.#runtime.callbackTimeout, required, ...wish },
       board,
     )
+  }
+
+  /** Takes over a login that another program keeps. @throws what discovery and a refresh throw */
+  adopt(wish: AdoptWish): Promise<AdoptOutcome> {
+    const { server, identity, keeper } = this
+    return adoptLogin(wish, { server, identity, keeper, store: this.#runtime.store, context: this.#context })
   }
 
   /** Revokes where the server can, then deletes. `undefined` when there was no login. */

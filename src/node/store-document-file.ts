@@ -155,7 +155,7 @@ function usable<T>(path: string, decoded: Decoded<T> | undefined): T | undefined
     throw new StoreFailedError({
       location: path,
       message: `${path} ${decoded.reason}, so nothing is written to it.`,
-      remedy: 'Move the file away, or set LATCHKEY_HOME to another folder.',
+      remedy: decoded.remedy ?? 'Move the file away, or set LATCHKEY_HOME to another folder.',
     })
   }
   return decoded?.state === 'ours' ? decoded.document : undefined

@@ -4,7 +4,7 @@ import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
 /** What stands in one file: everything known of one domain, account and kind. `docs/storage-format.md` describes it. */
 export interface CredentialDocument extends JsonObject {
   format: typeof FORMAT
-  version: typeof VERSION
+  version: number
   kind: CredentialKey['kind']
   server_domain: string
   account: string | null
@@ -23,7 +23,7 @@ export interface DocumentPlace {
 export type Decoded<T> =
   | { readonly state: 'ours'; readonly document: T }
   /** Valid JSON that is not ours, or not of this place: neither used nor touched. */
-  | { readonly state: 'foreign'; readonly reason: string }
+  | { readonly state: 'foreign'; readonly reason: string; readonly remedy?: string }
   /** Written by a later latchkey. */
   | { readonly state: 'newer'; readonly version: number }
   | { readonly state: 'damaged' }
@@ -34,20 +34,36 @@ export interface DocumentCodec<T> {
   encode(document: T): string
 }
 
+/** Makes a document of the next version; leaves alone what it does not know. */
+export type Migration = (document: JsonObject) => JsonObject
+
+/** A format, and how its older documents become current ones. The first migration makes version 2 of version 1. */
+export interface Envelope {
+  readonly format: string
+  readonly migrations: readonly Migration[]
+}
+
 const FORMAT = 'latchkey-credentials'
-const VERSION = 1
+
+/** None yet: the current version is the first one. */
+const MIGRATIONS: readonly Migration[] = []
+
+const OF_MCP_USE =
+  'If mcp-use wrote it, take its login over: latchkey import mcp-use\nElse move the file away, or set LATCHKEY_HOME to another folder.'
 
 /** Nothing that we write comes near; deeper documents would overflow the stack of `JSON.stringify`. */
 const DEEPEST = 64
 
+/** The version that is written: each migration leads to one more. */
+export function currentVersion({ migrations }: Pick<Envelope, 'migrations'>): number {
+  return migrations.length + 1
+}
+
 /**
- * Reads the envelope that all our documents share: valid JSON, `format` and `version`. Fits documents of the current
- * version; older ones will be migrated here.
+ * Reads the envelope that all our documents share: valid JSON, `format` and `version`. An older document is brought to
+ * the current version here, in memory: the file changes with the next write.
  */
-export function decodeEnvelope(
-  text: string,
-  envelope: { format: string; version: number },
-): Decoded<JsonObject> {
+export function decodeEnvelope(text: string, envelope: Envelope): Decoded<JsonObject> {
   let value: JsonValue
   try {
     value = JSON.parse(text) as JsonValue
@@ -58,9 +74,25 @@ export function decodeEnvelope(
     return { state: 'foreign', reason: 'belongs to another program' }
   }
   const { version } = value
-  if (typeof version === 'number' && version > envelope.version) return { state: 'newer', version }
-  if (version !== envelope.version || isDeeperThan(value, DEEPEST)) return { state: 'damaged' }
-  return { state: 'ours', document: value }
+  const current = currentVersion(envelope)
+  if (typeof version === 'number' && version > current) return { state: 'newer', version }
+  const isVersion = typeof version === 'number' && Number.isInteger(version) && version >= 1
+  if (!isVersion || isDeeperThan(value, DEEPEST)) return { state: 'damaged' }
+  return migrated(value, envelope.migrations.slice(version - 1), current)
+}
+
+/** A document that its migration cannot read is not what its version says. */
+function migrated(
+  document: JsonObject,
+  migrations: readonly Migration[],
+  version: number,
+): Decoded<JsonObject> {
+  try {
+    const latest = migrations.reduce((older, migrate) => migrate(older), document)
+    return { state: 'ours', document: { ...latest, version } }
+  } catch {
+    return { state: 'damaged' }
+  }
 }
 
 /** Pretty JSON that ends in a newline. */
@@ -68,11 +100,17 @@ export function encodeDocument(document: JsonObject): string {
   return `${JSON.stringify(document, null, 2)}\n`
 }
 
-export function credentialCodec(place: DocumentPlace): DocumentCodec<CredentialDocument> {
+export function credentialCodec(
+  place: DocumentPlace,
+  migrations: readonly Migration[] = MIGRATIONS,
+): DocumentCodec<CredentialDocument> {
+  const envelope = { format: FORMAT, migrations }
   return {
-    encode: encodeDocument,
+    // Whatever a document was read or made as, it is written in the current version.
+    encode: (document) => encodeDocument({ ...document, version: currentVersion(envelope) }),
     decode(text) {
-      const decoded = decodeEnvelope(text, { format: FORMAT, version: VERSION })
+      const decoded = decodeEnvelope(text, envelope)
+      if (decoded.state === 'foreign') return { ...decoded, remedy: OF_MCP_USE }
       if (decoded.state !== 'ours') return decoded
       const { kind, server_domain, account = null, records } = decoded.document
       if (typeof account !== 'string' && account !== null) return { state: 'damaged' }
@@ -88,7 +126,7 @@ export function credentialCodec(place: DocumentPlace): DocumentCodec<CredentialD
 export function emptyDocument(key: CredentialKey): CredentialDocument {
   return {
     format: FORMAT,
-    version: VERSION,
+    version: currentVersion({ migrations: MIGRATIONS }),
     kind: key.kind,
     server_domain: key.serverDomain,
     account: key.account,

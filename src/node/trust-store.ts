@@ -7,7 +7,13 @@ import type { EventListener } from '../events.ts'
 import type { Clock, JsonObject, JsonValue } from '../ports.ts'
 import { systemClock } from './clock.ts'
 import { createGenerationLocks } from './generation-lock.ts'
-import { type DocumentCodec, decodeEnvelope, encodeDocument } from './store-document.ts'
+import {
+  currentVersion,
+  type DocumentCodec,
+  decodeEnvelope,
+  type Envelope,
+  encodeDocument,
+} from './store-document.ts'
 import { openDocument } from './store-document-file.ts'
 import { createStoreFolder } from './store-folder.ts'
 
@@ -45,13 +51,12 @@ export interface TrustStoreOptions {
 }
 
 interface TrustDocument extends JsonObject {
-  format: typeof FORMAT
-  version: typeof VERSION
+  format: typeof TRUST.format
+  version: number
   files: JsonValue[]
 }
 
-const FORMAT = 'latchkey-trust'
-const VERSION = 1
+const TRUST = { format: 'latchkey-trust', migrations: [] } as const satisfies Envelope
 
 export function createTrustStore(options: TrustStoreOptions): TrustStore {
   const { emit, clock = systemClock, staleAfter } = options
@@ -86,7 +91,7 @@ export function createTrustStore(options: TrustStoreOptions): TrustStore {
         sha256: digest(text),
         trusted_at: Math.floor(clock.now() / 1000),
       }
-      await file.update((document = { format: FORMAT, version: VERSION, files: [] }) => ({
+      await file.update((document = { format: TRUST.format, version: currentVersion(TRUST), files: [] }) => ({
         ...document,
         files: [...document.files.filter((other) => !isOfPath(other, real)), { ...entry }],
       }))
@@ -125,7 +130,7 @@ export async function whyUntrustworthy(
 const trustCodec: DocumentCodec<TrustDocument> = {
   encode: encodeDocument,
   decode(text) {
-    const decoded = decodeEnvelope(text, { format: FORMAT, version: VERSION })
+    const decoded = decodeEnvelope(text, TRUST)
     if (decoded.state !== 'ours') return decoded
     if (!Array.isArray(decoded.document.files)) return { state: 'damaged' }
     return { state: 'ours', document: decoded.document as TrustDocument }
