@@ -344,3 +344,51 @@ describe('a real process that starts later', () => {
     expect(verifier.refusals).toEqual([])
   })
 })
+
+describe.each([{ withNonces: false }, { withNonces: true }])(
+  'a grant, $withNonces nonces',
+  ({ withNonces }) => {
+    const auth = {
+      grant: 'client_credentials',
+      client_id: 'machine',
+      client_secret: 'secret-of-the-machine',
+    } as const
+    const machine = {
+      client_id: 'machine',
+      client_secret: 'secret-of-the-machine',
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
+    }
+    const nonces = { nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true }
+    const dPoP = { enabled: true, ...(withNonces && nonces) }
+
+    test('binds its token to a key, and is run again with the same key', async () => {
+      await start({ clients: [machine], features: { dPoP, clientCredentials: { enabled: true } } })
+      const call = async () => {
+        const client = (await newProcess({ options: { interactive: 'never' } })).client({ demo: entry(auth) })
+        return (await client.createSession('demo')).callTool('echo', { text: 'bound' })
+      }
+      const bound = { content: [{ type: 'text', text: 'bound' }] }
+      expect(await call()).toMatchObject(bound)
+      const key = await storedKey()
+      await changeStoredLogins(home, expired)
+      expect(await call()).toMatchObject(bound)
+      expect(await storedKey()).toEqual(key)
+      expect(tokenRequests().map(({ status }) => status)).toEqual(
+        withNonces ? [400, 200, 400, 200] : [200, 200],
+      )
+      expect(new Set(tokenRequests().map(({ headers }) => thumbprint(decoded(headers.dpop)!))).size).toBe(1)
+      expect(verifier.refusals).toEqual([])
+    })
+
+    test('takes no bearer token in its place', async () => {
+      await start({ clients: [machine], features: { clientCredentials: { enabled: true } } })
+      const bench = await newProcess({ options: { interactive: 'never' } })
+      expect(await failureOf(bench.login({ name: 'demo', ...entry(auth) }))).toMatchObject({
+        code: 'response_invalid',
+      })
+      expect(await storedLogins(home)).toEqual([])
+    })
+  },
+)

@@ -1,7 +1,9 @@
 import type { GrantType, OAuthSettings } from '../definitions.ts'
 import { TokenRequestRefusedError } from '../errors/index.ts'
 import type { ClientKind } from '../events.ts'
+import type { Answer } from '../oauth/answer.ts'
 import { type ClientInformation, chooseAuthenticationMethod } from '../oauth/client-authentication.ts'
+import type { DpopKey } from '../oauth/dpop-key.ts'
 import {
   type GrantParameters,
   NO_CLIENT,
@@ -12,6 +14,7 @@ import { RESOURCE_REMEDY } from '../oauth/resource-remedy.ts'
 import { importSigningKey } from '../oauth/signing-key.ts'
 import { processTokenAnswer, type TokenAnswer, type TokenEndpoint } from '../oauth/token-request.ts'
 import type { FlowContext } from './context.ts'
+import { tokenRequestContext } from './dpop.ts'
 import { identityAssertion } from './identity-assertion.ts'
 import { readSecret } from './secret.ts'
 
@@ -67,6 +70,8 @@ export interface GrantRequest extends GrantParameters {
   /** The only authorization server that anything is sent to. */
   readonly endpoint: TokenEndpoint
   readonly client: ClientInformation
+  /** What the token is to be bound to. */
+  readonly dpopKey: DpopKey | undefined
 }
 
 /**
@@ -84,6 +89,7 @@ export async function runGrant(request: GrantRequest, context: FlowContext): Pro
       endpoint,
       { ...client, client_id: client.client_id || 'none' },
       undefined,
+      request.dpopKey !== undefined,
     )
     // RFC 6749 §4.4.3: there should be none, and running the grant again is how it is renewed.
     const { refresh_token: _unused, ...token } = judged
@@ -93,8 +99,9 @@ export async function runGrant(request: GrantRequest, context: FlowContext): Pro
   }
 }
 
-async function send({ settings, endpoint, client, scope, resource }: GrantRequest, context: FlowContext) {
-  const transport = { fetch: context.fetch('token') }
+async function send(request: GrantRequest, context: FlowContext): Promise<Answer> {
+  const { settings, endpoint, client, scope, resource, dpopKey } = request
+  const transport = tokenRequestContext(dpopKey, context)
   const asked = { scope, resource }
   if (settings.grant === 'client_credentials') {
     return requestClientCredentials(endpoint, client, asked, transport)

@@ -3,6 +3,7 @@ import { initialScope, unionScope } from '../oauth/scope.ts'
 import { assertAlgorithmSupported } from '../oauth/signing-key.ts'
 import type { FlowContext } from './context.ts'
 import { discoverPinned } from './discover-pinned.ts'
+import { newDpopKey } from './dpop.ts'
 import { type GrantSettings, grantClient, runGrant } from './grant.ts'
 import { probe } from './probe.ts'
 import { newTokenSet, type TokenSet, tokenMembers } from './token-set.ts'
@@ -47,12 +48,14 @@ export async function obtainToken(request: ObtainRequest, context: FlowContext):
       metadata.token_endpoint_auth_signing_alg_values_supported,
     )
   }
+  const dpopKey = await newDpopKey(settings, metadata)
   const token = await runGrant(
-    { settings, endpoint: metadata, client: client.client, scope, resource },
+    { settings, endpoint: metadata, client: client.client, scope, resource, dpopKey },
     context,
   )
   const { grant } = settings
-  return { ...newTokenSet({ discovery, client, requested: scope, token }, context), grant }
+  const tokens = newTokenSet({ discovery, client, requested: scope, token }, context)
+  return { ...tokens, grant, ...(dpopKey && { dpop_key: dpopKey }) }
 }
 
 /**
@@ -66,8 +69,8 @@ export async function repeatGrant(
   context: FlowContext,
 ): Promise<TokenSet> {
   const { client } = await grantClient(settings, [tokens.token_endpoint_auth_method], context)
-  const { requested_scope: scope, resource } = tokens
-  const answer = await runGrant({ settings, endpoint: tokens, client, scope, resource }, context)
+  const { requested_scope: scope, resource, dpop_key: dpopKey } = tokens
+  const answer = await runGrant({ settings, endpoint: tokens, client, scope, resource, dpopKey }, context)
   const { expires_at: _ended, ...kept } = tokens
   return {
     ...kept,

@@ -3,6 +3,7 @@ import { ResponseInvalidError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
 import { type Answer, readAnswer, stringMember } from './answer.ts'
 import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
+import { withServerNonce } from './dpop.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
 import type { TokenEndpoint } from './token-request.ts'
 
@@ -87,15 +88,17 @@ async function request(
   context: RequestContext,
 ): Promise<Answer> {
   const sent = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined)
-  const response = await oauth.genericTokenEndpointRequest(
-    { ...endpoint },
-    // oauth4webapi wants a name for the client also where it sends none.
-    { client_id: client.client_id || 'none' },
-    client.client_id === '' ? () => {} : clientAuthentication(client),
-    grantType,
-    sent,
-    { ...requestOptions(context), headers: { accept: 'application/json' } },
-  )
   const { assertion, subject_token } = parameters
-  return readAnswer(response, endpoint.token_endpoint, [client.client_secret, assertion, subject_token])
+  return withServerNonce(context.dpop, async () => {
+    const response = await oauth.genericTokenEndpointRequest(
+      { ...endpoint },
+      // oauth4webapi wants a name for the client also where it sends none.
+      { client_id: client.client_id || 'none' },
+      client.client_id === '' ? () => {} : clientAuthentication(client),
+      grantType,
+      sent,
+      { ...requestOptions(context), headers: { accept: 'application/json' } },
+    )
+    return readAnswer(response, endpoint.token_endpoint, [client.client_secret, assertion, subject_token])
+  })
 }
