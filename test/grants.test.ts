@@ -458,16 +458,16 @@ describe('workload identity', () => {
 
 describe('enterprise-managed authorization', () => {
   async function enterprise(issuedTokenType?: () => string | undefined) {
-    const signer = createAssertionSigner('https://idp.example')
     const idp = await machineServer({
       clients: [machineClient({ client_id: 'at-idp', client_secret: 'idp-secret', grant_types: [EXCHANGE] })],
-      extend: (provider) =>
+      extend: (provider, signer) =>
         allowIdentityExchange(provider, {
           signer,
           clientThere: 'machine',
           ...(issuedTokenType && { issuedTokenType }),
         }),
     })
+    const { signer } = idp
     const server: AuthorizationServer = await machineServer({
       clients: [machineClient({ client_secret: SECRET, grant_types: [JWT_BEARER] })],
       extend: (provider) => allowJwtBearer(provider, { signer, audience: () => server.issuer, idJag: true }),

@@ -3,7 +3,6 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -226,8 +225,8 @@ describe('a login is taken over without a browser', () => {
     const before = await run('login', 'demo', '--interactive', 'always')
     expect(before).toMatchObject({ code: 1, stderr: expect.stringContaining('latchkey import mcp-use') })
     expect((await run('import', 'mcp-use')).code).toBe(0)
-    const tokens = readdirSync(join(home.path, '.mcp_use', 'tokens'))
-    expect(tokens.filter((name) => name.includes('.import'))).toHaveLength(1)
+    expect(files.map((file) => existsSync(`${file}.imported`))).toEqual([true, true])
+    expect(files.map((file) => existsSync(`${file}.importing`))).toEqual([false, false])
     expect(readFileSync(files[0]!, 'utf8')).toContain('latchkey-credentials')
     expect((await run('call', 'demo', 'whoami')).code).toBe(0)
     expect(existsSync(home.browserLog)).toBe(false)
@@ -318,6 +317,8 @@ describe('nothing is lost and nothing is taken twice', () => {
     }
     expect((await run('import', 'mcp-use')).code).toBe(0)
     expect((await run('call', 'demo', 'whoami')).code).toBe(0)
+    expect(existsSync(`${tokens}.imported`) && existsSync(`${client}.imported`)).toBe(true)
+    expect(existsSync(`${tokens}.importing`)).toBe(false)
   })
 
   test('an authorization server that is down leaves the files and stores nothing', async () => {

@@ -2,6 +2,7 @@ import type { AdoptOutcome } from '../credentials/adopt-login.ts'
 import type { HttpServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, StoreFailedError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
+import type { ForeignLogin } from '../hosts/foreign-login.ts'
 import type { ForeignPlace } from '../hosts/foreign-place.ts'
 import type { ForeignProgram } from '../hosts/foreign-program.ts'
 import { oauthLogin } from '../latchkey.ts'
@@ -134,47 +135,43 @@ async function importOne(server: HttpServerDefinition, parts: ImportParts): Prom
   const paths = found.files.map(({ path }) => path)
   const known = { ...about(server, context), renewable: found.login.refresh_token !== undefined }
   if (flags['dry-run']) return { ...known, outcome: 'found', files: paths }
-  const outcome = await adopt(server, found, parts)
+  const { outcome, names } = await adopt(server, { ...found, login: found.login }, parts)
   if (outcome === 'kept') return { ...known, outcome, files: paths }
   // Only now: until ours was on the disk, theirs was the login.
   const files: string[] = []
-  for (const file of await asTheyAre(found, logins)) files.push(await logins.files.rename(file, DONE))
+  for (const [index, path] of paths.entries()) {
+    const own = path.endsWith(IN_WORK) ? path.slice(0, -IN_WORK.length) : path
+    files.push(await logins.files.rename(names[index]!, own + DONE))
+  }
   return { ...known, outcome, files }
 }
 
+/** `names` are what the files are called now: one that is where ours will be steps aside. */
 async function adopt(
   server: HttpServerDefinition,
-  found: FoundLogin,
+  { files, login: strange }: FoundLogin & { login: ForeignLogin },
   { logins, flags, context }: ImportParts,
-): Promise<AdoptOutcome> {
+): Promise<{ outcome: AdoptOutcome; names: string[] }> {
   const login = oauthLogin(server, context.runtime())
-  const aside: { path: string; aside: string }[] = []
+  const names = files.map(({ path }) => path)
   const stepAside = async () => {
-    if (found.files[0]!.path !== login.keeper.location) return
-    for (const { path } of found.files) aside.push({ path, aside: await logins.files.rename(path, IN_WORK) })
+    if (names[0] !== login.keeper.location) return
+    for (const [index, { path }] of files.entries())
+      names[index] = await logins.files.rename(path, path + IN_WORK)
   }
   try {
-    return await login.adopt({
-      strange: found.login!,
+    const outcome = await login.adopt({
+      strange,
       confirm: ({ issuer }) => confirm(server, issuer, flags, context),
       beforeRenewal: stepAside,
       force: flags.force ?? false,
     })
+    return { outcome, names }
   } catch (error) {
-    for (const moved of aside) await logins.files.restore(moved.aside, moved.path)
+    for (const [index, { path }] of files.entries())
+      if (names[index] !== path) await logins.files.restore(names[index]!, path)
     throw error
   }
-}
-
-/** Some of them may have stepped aside, and ours stands at their path. */
-async function asTheyAre({ place, files }: FoundLogin, logins: ForeignLogins): Promise<string[]> {
-  const paths: string[] = []
-  for (const [index, { path }] of files.entries()) {
-    const relative = (index === 0 ? place.tokens : place.registration) + IN_WORK
-    const moved = await logins.files.read(place.root, relative)
-    paths.push(moved?.path ?? path)
-  }
-  return paths
 }
 
 /** The host is what tells: it is where the refresh token goes. */

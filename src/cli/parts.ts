@@ -51,8 +51,8 @@ export interface ForeignFile {
 export interface ForeignFiles {
   folders(root: ForeignRoot): Promise<string[]>
   read(root: ForeignRoot, relative: string): Promise<ForeignFile | undefined>
-  /** Resolves to the new name. */
-  rename(path: string, suffix: string): Promise<string>
+  /** Resolves to the new name: the one that is wanted, or one like it that is free. */
+  rename(path: string, wanted: string): Promise<string>
   restore(aside: string, path: string): Promise<void>
 }
 

@@ -19,6 +19,9 @@ const PAUSE = 10_000
 
 export type KeeperParts = StoredLoginParts
 
+/** Another process has the lock by now. */
+class LockLostError extends StoreFailedError {}
+
 /**
  * Keeps the login of one identity: reads it, renews it exactly once for all who wait, writes it. The only code that
  * changes stored credentials, and it never writes over or deletes a login newer than the one it read.
@@ -195,9 +198,15 @@ export class Keeper {
   }
 
   #renewShared(rejected: string, how: { readonly patient: boolean }): Promise<TokenSet | undefined> {
-    this.#renewal ??= this.#renewLocked(rejected, how).finally(() => {
-      this.#renewal = undefined
-    })
+    this.#renewal ??= this.#renewLocked(rejected, how)
+      .catch((error: unknown) => {
+        // Whoever took the lock over has renewed, or does so now: nothing was sent from here, so begin again, once.
+        if (!(error instanceof LockLostError)) throw error
+        return this.#renewLocked(rejected, how)
+      })
+      .finally(() => {
+        this.#renewal = undefined
+      })
     return this.#renewal
   }
 
@@ -289,8 +298,8 @@ export class Keeper {
     return this.#parts.context.clock.now() / 1000
   }
 
-  #lockLost(): StoreFailedError {
-    return new StoreFailedError({
+  #lockLost(): LockLostError {
+    return new LockLostError({
       message: `The lock of ${this.location} was taken over by another process.`,
       remedy: 'This process stood still for too long (sleep, suspend). Try again.',
       location: this.location,

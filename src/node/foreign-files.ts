@@ -21,8 +21,8 @@ export interface ForeignFiles {
   folders(root: ForeignFolder): Promise<string[]>
   /** `undefined` when there is none. Refuses links, other people's files, and what is too long to be a login. */
   read(root: ForeignFolder, relative: string): Promise<ForeignFile | undefined>
-  /** Gives a file another name that nothing has yet: `path` + suffix, or with a number. */
-  rename(path: string, suffix: string): Promise<string>
+  /** Gives a file the name that is wanted, or one with a number where something has it already. */
+  rename(path: string, wanted: string): Promise<string>
   /** Gives it its own name back, unless something took it meanwhile. */
   restore(aside: string, path: string): Promise<void>
 }
@@ -69,9 +69,9 @@ export function createForeignFiles(
       })
     },
 
-    rename: (path, suffix) =>
+    rename: (path, wanted) =>
       asStoreFailure(path, 'renamed', async () => {
-        const aside = await freeName(`${path}${suffix}`)
+        const aside = await freeName(wanted)
         await rename(path, aside)
         return aside
       }),
