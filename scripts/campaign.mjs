@@ -27,7 +27,7 @@ const { status } = spawnSync(process.execPath, [vitest, 'run', '--no-file-parall
   stdio: 'inherit',
   env: {
     ...process.env,
-    LATCHKEY_CAMPAIGN: 'long',
+    LATCHKEY_CAMPAIGN: process.env.LATCHKEY_CAMPAIGN ?? 'long',
     ...(values.seed !== undefined && { LATCHKEY_SEED: values.seed }),
   },
 })

@@ -95,7 +95,7 @@ const servers: Record<string, () => Promise<RotatingServer>> = {
   'workers-oauth-provider': startWorkersOAuthProvider,
 }
 
-function race(serverName: string, kind: StoreAddress['kind'], rounds = size(20, 200)): void {
+function race(serverName: string, kind: StoreAddress['kind'], rounds = size(10, 50)): void {
   test(`${PROCESSES} processes with ${CALLS} calls each, ${rounds} times at the end of a token: one refresh each time, and no login is lost`, {
     timeout: 60_000 + rounds * 3_000,
   }, async () => {
@@ -134,10 +134,10 @@ function race(serverName: string, kind: StoreAddress['kind'], rounds = size(20, 
   })
 }
 
-describe('at oidc-provider, with the file store', () => race('oidc-provider', 'file', size(50, 200)))
+describe('at oidc-provider, with the file store', () => race('oidc-provider', 'file', size(20, 50)))
 // workerd takes a second for a round.
 describe('at workers-oauth-provider, with the file store', () =>
-  race('workers-oauth-provider', 'file', size(10, 50)))
+  race('workers-oauth-provider', 'file', size(5, 50)))
 requires('redis', await hasRedis())('at oidc-provider, with the Redis store', () =>
   race('oidc-provider', 'redis'),
 )
