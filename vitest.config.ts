@@ -1,9 +1,12 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     reporters: ['default', './test/report-file.ts', './test/skip-reporter.ts'],
+    // Most tests wait for locks, processes and sockets, and leave the processors to others meanwhile.
+    maxWorkers: Math.max(3, availableParallelism()),
     // Real servers, processes and browsers on a small machine.
     testTimeout: 30_000,
     hookTimeout: 60_000,
