@@ -175,9 +175,11 @@ export class Keeper {
     return this.#login.locked(async () => {
       const stored = await this.read()
       if (stored && enough(stored) && !this.#needsRenewal(stored)) return stored
-      const tokens = await get(stored)
-      await this.#login.write(tokens)
-      return tokens
+      return this.#inRoom(async (room) => {
+        const tokens = await get(stored)
+        await this.#login.write(tokens, room)
+        return tokens
+      })
     })
   }
 
@@ -220,16 +222,15 @@ export class Keeper {
       // Another process was faster: its token is as good as one of ours.
       if (held.tokens.access_token !== rejected && !this.#needsRenewal(held.tokens)) return held.tokens
       if (!this.#parts.renewal.isPossible(held.tokens)) return undefined
-      return this.#renewHeld(held, lease, patient)
+      return this.#inRoom((room) => this.#exchangeHeld(held, { lease, room, patient }))
     })
   }
 
-  /** Everything that can fail on this side is tried before the request: it may spend the only copy of a refresh token. */
-  async #renewHeld(held: Held, lease: Lease, patient: boolean): Promise<TokenSet | undefined> {
-    const { store } = this.#parts
-    const room = await store.reserve?.(this.#login.key)
+  /** All that can fail on this side is tried before the request: its answer may be the only copy of a login. */
+  async #inRoom<T>(act: (room: Reservation | undefined) => Promise<T>): Promise<T> {
+    const room = await this.#parts.store.reserve?.(this.#login.key)
     try {
-      return await this.#exchangeHeld(held, { lease, room, patient })
+      return await act(room)
     } finally {
       await room?.release()
     }

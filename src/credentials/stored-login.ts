@@ -90,8 +90,9 @@ export class StoredLogin {
   }
 
   /** What a person, or the program's own credentials, have just brought: newer than anything that is stored. */
-  async write(tokens: TokenSet): Promise<void> {
-    const { revision } = await this.#parts.store.write(this.key, encodeRecord(this.key, tokens))
+  async write(tokens: TokenSet, room?: Reservation): Promise<void> {
+    const record = encodeRecord(this.key, tokens)
+    const { revision } = await (room?.write(record) ?? this.#parts.store.write(this.key, record))
     this.#saved(tokens.grant ?? 'authorization_code', { tokens, revision })
   }
 
