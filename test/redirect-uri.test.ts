@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { PortInUseError } from '../src/errors/index.ts'
+import { nodePlatform } from '../src/node-platform.ts'
 import type { OAuthConfig } from '../src/public.ts'
 import { parameters } from './fixtures/request-log.ts'
 import {
@@ -22,7 +23,9 @@ async function scene(
   options: ScriptedAuthorizationServerOptions = {},
 ): Promise<{ server: ScriptedAuthorizationServer; bench: Workbench }> {
   const server = await startScriptedAuthorizationServer({ mcp: {}, ...options })
-  const bench = await openWorkbench()
+  // The ports themselves are what is looked at.
+  const { redirectReceiver } = nodePlatform
+  const bench = await openWorkbench({ platform: { redirectReceiver: redirectReceiver! } })
   opened.push(server, bench)
   return { server, bench }
 }

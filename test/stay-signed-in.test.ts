@@ -51,7 +51,7 @@ describe('a process that ended, and one that starts later', () => {
     const work = { server: { url: server.url } }
     const first = await program.run(home, work)
     expect(first).toMatchObject({ said: ['alice'], exitCode: 0, stderr: '' })
-    expect(first.events).toContain('browser_opened')
+    expect(first.events).toContain('authorization_started')
     expect(first.lingered).toBeLessThan(2_000)
 
     const [login] = await storedLogins(home)
