@@ -1,4 +1,4 @@
-import type { HttpServerDefinition, OAuthSettings, ServerDefinition } from '../definitions.ts'
+import type { ServerDefinition } from '../definitions.ts'
 import {
   type ChallengeSummary,
   CredentialRefusedError,
@@ -27,16 +27,12 @@ import { type Identity, identityString } from './identity.ts'
 import { Keeper } from './keeper.ts'
 import { loginCommand, loginRequired } from './login-command.ts'
 import type { MachineParts } from './machine-place.ts'
+import type { OAuthServer } from './oauth-server.ts'
 import type { Runtime } from './runtime.ts'
 import { besideOthers } from './sign-in-elsewhere.ts'
 import type { Turn } from './sign-in-queue.ts'
 import { StepUpLimit } from './step-up-limit.ts'
 import { WebLogin } from './web-login.ts'
-
-/** A server of the OAuth method. */
-export type OAuthServer = Pick<HttpServerDefinition, 'name' | 'url' | 'headers'> & {
-  readonly settings: OAuthSettings
-}
 
 /** The login of a server of the OAuth method; `undefined` for any other. */
 export function serverLogin(definition: ServerDefinition, runtime: Runtime): ServerLogin | undefined {

@@ -10,8 +10,8 @@ import { beginWebSignIn, completeWebSignIn, type PendingSignIn } from '../flow/w
 import type { CredentialStore, StoredRecord } from '../ports.ts'
 import { type Identity, pendingSignInKey } from './identity.ts'
 import type { Keeper } from './keeper.ts'
+import type { OAuthServer } from './oauth-server.ts'
 import { decodePendingSignIn, encodeRecord } from './record.ts'
-import type { OAuthServer } from './server-login.ts'
 
 export interface WebLoginParts {
   readonly server: OAuthServer

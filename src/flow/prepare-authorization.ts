@@ -1,3 +1,4 @@
+import type { OAuthSettings } from '../definitions.ts'
 import type { ChallengeSummary } from '../errors/index.ts'
 import { initialScope, unionScope } from '../oauth/scope.ts'
 import type { AuthorizationCodeRequest } from './authorization-code.ts'
@@ -7,7 +8,21 @@ import { discoverPinned } from './discover-pinned.ts'
 import { missingDpop, newDpopKey } from './dpop.ts'
 import { type ClientRequest, obtainClient } from './obtain-client.ts'
 import { probe } from './probe.ts'
-import type { SignInRequest } from './sign-in.ts'
+import type { ClientRegistration, TokenSet } from './token-set.ts'
+
+export interface SignInRequest {
+  readonly serverUrl: string
+  /** Sent with the probe, as with every MCP request. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly settings: OAuthSettings
+  /** What the 401 said; without one the server is asked first. */
+  readonly challenge: ChallengeSummary | undefined
+  /** The login there was, for its issuer and the scope asked for before. */
+  readonly previous: TokenSet | undefined
+  readonly registrations: readonly ClientRegistration[]
+  /** Ask the person again even where the authorization server remembers them, and register anew. */
+  readonly force?: boolean
+}
 
 /** All that an authorization request says, but for the prompt; and what the client was obtained with, to replace it. */
 export interface PreparedAuthorization

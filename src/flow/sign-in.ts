@@ -1,9 +1,4 @@
-import type { OAuthSettings } from '../definitions.ts'
-import {
-  AuthorizationRefusedError,
-  type ChallengeSummary,
-  TokenRequestRefusedError,
-} from '../errors/index.ts'
+import { AuthorizationRefusedError, TokenRequestRefusedError } from '../errors/index.ts'
 import { unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
@@ -17,23 +12,10 @@ import {
   type PreparedAuthorization,
   prepareAuthorization,
   promptFor,
+  type SignInRequest,
 } from './prepare-authorization.ts'
 import { redirectAddress } from './redirect-address.ts'
 import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
-
-export interface SignInRequest {
-  readonly serverUrl: string
-  /** Sent with the probe, as with every MCP request. */
-  readonly headers: Readonly<Record<string, string>>
-  readonly settings: OAuthSettings
-  /** What the 401 said; without one the server is asked first. */
-  readonly challenge: ChallengeSummary | undefined
-  /** The login there was, for its issuer and the scope asked for before. */
-  readonly previous: TokenSet | undefined
-  readonly registrations: readonly ClientRegistration[]
-  /** Ask the person again even where the authorization server remembers them, and register anew. */
-  readonly force?: boolean
-}
 
 export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 'timeout' | 'turn'> {
   readonly receiver: RedirectReceiver

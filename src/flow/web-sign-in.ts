@@ -9,8 +9,13 @@ import { foreignAuthorizationHost } from './authorization-host.ts'
 import type { FlowContext } from './context.ts'
 import { exchangeCode } from './exchange-code.ts'
 import { configuredClient, type ObtainedClient } from './obtain-client.ts'
-import { type PreparedAuthorization, prepareAuthorization, promptFor } from './prepare-authorization.ts'
-import type { SignInRequest, SignInResult } from './sign-in.ts'
+import {
+  type PreparedAuthorization,
+  prepareAuthorization,
+  promptFor,
+  type SignInRequest,
+} from './prepare-authorization.ts'
+import type { SignInResult } from './sign-in.ts'
 import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
 
 /**
