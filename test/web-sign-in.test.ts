@@ -224,6 +224,16 @@ test('a client that its server has forgotten is told of once, and the next begin
   expect(authorizationServer.requests.to('/reg')).toHaveLength(2)
 })
 
+test('a stored client that nobody came back with is not used again', async () => {
+  await start()
+  await complete(await comeBack((await begin()).authorizationUrl))
+  await begin()
+  expect(authorizationServer.requests.to('/reg')).toHaveLength(1)
+  clock.pass(301_000)
+  await complete(await comeBack((await begin()).authorizationUrl))
+  expect(authorizationServer.requests.to('/reg')).toHaveLength(2)
+})
+
 test('a step-up asks for what is missing besides what was asked for before', async () => {
   await start(
     { scopes: ['mcp:read', 'mcp:write'], offlineAccess: false },

@@ -316,6 +316,54 @@ function fillableStore() {
   return disk
 }
 
+test('a store that fails for a moment costs nothing: the write is repeated', async () => {
+  const before = await logIn()
+  clock.pass(hour)
+  const { reserve: _none, ...others } = store
+  let failures = 2
+  const write: CredentialStore['write'] = async (...args) => {
+    if (failures-- > 0) throw new StoreFailedError({ message: 'The database went away.', location: 'here' })
+    return store.write(...args)
+  }
+  const renewed = await usable(keeper({ store: { ...others, write } }))
+  expect(await keeper().read()).toEqual(renewed)
+  expect(refreshTokens()).toEqual([before.refresh_token])
+})
+
+test('a first write that arrived although its answer did not is recognised as our own', async () => {
+  await logIn()
+  clock.pass(hour)
+  const { reserve: _none, ...others } = store
+  let isLost = true
+  const write: CredentialStore['write'] = async (...args) => {
+    const written = await store.write(...args)
+    if (isLost) {
+      isLost = false
+      throw new StoreFailedError({ message: 'The answer got lost.', location: 'here' })
+    }
+    return written
+  }
+  const one = keeper({ store: { ...others, write } })
+  const renewed = await usable(one)
+  expect(await keeper().read()).toEqual(renewed)
+  clock.pass(hour)
+  expect(await usable(one)).toBeDefined()
+  expect(refreshTokens()).toHaveLength(2)
+})
+
+test('a login that somebody deleted with the spent token is stored again by who renewed it', async () => {
+  await logIn()
+  clock.pass(hour)
+  answerTokens(async (standard) => {
+    await store.delete(tokensKey(identity))
+    return standard
+  })
+  const one = keeper()
+  const renewed = await usable(one)
+  expect(renewed).toBeDefined()
+  expect(await keeper().read()).toEqual(renewed)
+})
+
 test('without room for the new login nothing is sent: the old one is not spent', async () => {
   const tokens = await logIn()
   const before = await stored()

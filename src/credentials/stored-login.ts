@@ -17,6 +17,9 @@ export interface StoredLoginParts {
   readonly context: FlowContext
 }
 
+/** Between tries to write, in milliseconds. */
+const PAUSES = [250, 1_000]
+
 /** A login and the revision it was read at. */
 export interface Held {
   readonly tokens: TokenSet
@@ -57,7 +60,8 @@ export class StoredLogin {
 
   async read(): Promise<Held | undefined> {
     const stored = await this.stored()
-    if (stored?.revision !== this.#unsaved?.revision) this.#unsaved = undefined
+    // Only another login is newer: one that is gone was ended by somebody who sent the token that this process had spent.
+    if (stored && stored.revision !== this.#unsaved?.revision) this.#unsaved = undefined
     this.#held = this.#unsaved ?? stored
     return this.#held
   }
@@ -92,7 +96,9 @@ export class StoredLogin {
   /** What a person, or the program's own credentials, have just brought: newer than anything that is stored. */
   async write(tokens: TokenSet, room?: Reservation): Promise<void> {
     const record = encodeRecord(this.key, tokens)
-    const { revision } = await (room?.write(record) ?? this.#parts.store.write(this.key, record))
+    const { revision } = await this.#repeated(
+      () => room?.write(record) ?? this.#parts.store.write(this.key, record),
+    )
     this.#saved(tokens.grant ?? 'authorization_code', { tokens, revision })
   }
 
@@ -103,21 +109,47 @@ export class StoredLogin {
    * @throws `store_failed`; this process then goes on with it
    */
   async replace(renewed: Held, room?: Reservation): Promise<TokenSet | undefined> {
-    const { store } = this.#parts
-    const { tokens, revision: ifRevision } = renewed
-    const record = encodeRecord(this.key, tokens)
+    const { tokens } = renewed
     try {
-      const { revision } = await (room?.write(record, { ifRevision }) ??
-        store.write(this.key, record, { ifRevision }))
+      const revision = await this.#repeated(() => this.#put(renewed, room))
+      if (revision === undefined) return (await this.read())?.tokens
       this.#saved(tokens.grant ?? 'refresh_token', { tokens, revision })
       return tokens
     } catch (error) {
-      // Somebody signed in or renewed while we stood still: theirs is newer.
-      if (error instanceof StoreConflictError) return (await this.read())?.tokens
       this.#unsaved = renewed
       this.#held = renewed
       throw error instanceof StoreFailedError ? this.#notStored(error) : error
     }
+  }
+
+  /** The revision it got; `undefined` where another login took the place of the one that was renewed: that is newer. */
+  async #put({ tokens, revision }: Held, room: Reservation | undefined): Promise<string | undefined> {
+    const { store } = this.#parts
+    const record = encodeRecord(this.key, tokens)
+    const write = (ifRevision: string | null) =>
+      room?.write(record, { ifRevision }) ?? store.write(this.key, record, { ifRevision })
+    try {
+      return (await write(revision)).revision
+    } catch (error) {
+      if (!(error instanceof StoreConflictError)) throw error
+      const stored = await store.read(this.key)
+      if (!stored) return (await write(null)).revision
+      // Ours, where a first try arrived although its answer did not.
+      return stored.record.access_token === tokens.access_token ? stored.revision : undefined
+    }
+  }
+
+  /** A store that fails for a moment must not cost a login of which there is no other copy. */
+  async #repeated<T>(act: () => Promise<T>): Promise<T> {
+    for (const pause of PAUSES) {
+      try {
+        return await act()
+      } catch (error) {
+        if (!(error instanceof StoreFailedError)) throw error
+        await new Promise<void>((resolve) => void this.#parts.context.clock.setTimer(resolve, pause))
+      }
+    }
+    return act()
   }
 
   /** Offers the store again what it could not take, if that is still the newest. Under the lock. */

@@ -53,11 +53,11 @@ export class WebLogin {
     const { server, identity, keeper, store, context, timeout } = this.#parts
     const { url: serverUrl, headers, settings } = server
     await keeper.prepare()
+    await this.#sweep()
     const [previous, registrations] = [await keeper.read(), await keeper.registrations()]
     const request = { serverUrl, headers, settings, challenge, previous, force, redirectUri, timeout }
     const known = force ? [] : registrations
     const { pending, authorizationUrl } = await beginWebSignIn({ ...request, registrations: known }, context)
-    await this.#sweep()
     const key = pendingSignInKey(identity, pending.state)
     await store.write(key, this.#recordOf(pending), { ifRevision: null })
     return { authorizationUrl, state: pending.state, expires_at: pending.expires_at }
@@ -126,12 +126,17 @@ export class WebLogin {
     }
   }
 
-  /** Sign-ins of this account that nobody came back from. */
+  /**
+   * Removes sign-ins of this account that nobody came back from. The person may have met an error page for a client that its
+   * server has forgotten: a stored one is not used again.
+   */
   async #sweep(): Promise<void> {
-    const { identity, store, context } = this.#parts
+    const { identity, store, keeper, context } = this.#parts
     const { serverDomain, account } = pendingSignInKey(identity, '')
     for (const { key, record, revision } of await store.list({ kind: 'sign_ins', serverDomain, account })) {
       if (Number(record.expires_at) * 1000 > context.clock.now()) continue
+      const { registration, registration_is_stored } = decodePendingSignIn(record) ?? {}
+      if (registration && registration_is_stored && !record.redeemed) await keeper.doubt(registration)
       await store.delete(key, { ifRevision: revision }).catch((error: unknown) => {
         if (!(error instanceof StoreConflictError)) throw error
       })

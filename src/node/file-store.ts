@@ -140,7 +140,7 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
     async reserve(key) {
       await seal?.ready()
       await prepare()
-      const name = `${basename(recordLock(home, key))}.room`
+      const name = basename(recordLock(home, key))
       const room = await open(documentLocation(home, key)).takeRoom(name, GROWTH)
       return {
         write: (record, options) => write(key, record, options, room),
@@ -200,7 +200,7 @@ export function createFileStore(options: FileStoreOptions): CredentialStore {
         for (const found of current ? recordsOf(current) : []) assertReadable(found, location.path)
         return undefined
       })
-      const room = await document.takeRoom(`${randomBytes(8).toString('hex')}.tmp`, GROWTH)
+      const room = await document.takeRoom('trial', GROWTH)
       await room.release()
     },
 

@@ -33,15 +33,13 @@ export async function isSigningIn(host: RedirectAddress['host'], port: number): 
 function ask(url: string): Promise<boolean> {
   return new Promise((resolve) => {
     const request = get(url, { agent: false, headers: { [HEADER]: '1' } }, (response) => {
-      response.resume()
       end(response.headers[HEADER] === ANSWER)
     })
-    const stop = systemClock.setTimer(() => {
-      request.destroy()
-      end(false)
-    }, PATIENCE)
+    const stop = systemClock.setTimer(() => end(false), PATIENCE)
     const end = (answer: boolean) => {
       stop()
+      // A stranger may answer without end.
+      request.destroy()
       resolve(answer)
     }
     request.on('error', () => end(false))

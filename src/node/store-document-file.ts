@@ -23,7 +23,7 @@ export interface DocumentFile<T> {
    * `room`, where one was taken.
    */
   update(change: (document: T | undefined) => T | undefined, room?: Room): Promise<void>
-  /** Takes room beside the document, as the file `name` there, for the document as it is and `growth` bytes more. */
+  /** Takes room beside the document, under `name` there, for the document as it is and `growth` bytes more. */
   takeRoom(name: string, growth: number): Promise<Room>
 }
 

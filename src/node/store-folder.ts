@@ -148,8 +148,9 @@ async function fillFile(file: string, content: string): Promise<boolean> {
   }
   try {
     const bytes = Buffer.from(content)
-    // Written first and cut off afterwards: the other way round the room would be given back.
-    await handle.write(bytes, 0, bytes.length, 0)
+    // Written first and cut off afterwards: the other way round the room would be given back. All of it, or an error: one
+    // `write` alone may stop early, and what lies behind is random.
+    await handle.writeFile(bytes)
     await handle.truncate(bytes.length)
     await handle.sync()
   } finally {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { rename, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import type { StoreFolder } from './store-folder.ts'
 import { asStoreFailure, systemCode } from './store-folder-error.ts'
 
@@ -11,13 +12,20 @@ export interface Room {
   release(): Promise<void>
 }
 
+const SUFFIX = '.room'
+
 /**
- * Takes `bytes` of the disk as the file `path`. One at a time for a path: what a crash left there is replaced.
+ * Takes `bytes` of the disk as a file `path.<random>.room`. One at a time for a path: what a crash left there is removed. A
+ * name of its own, so that who lost the lock gives back nothing of its successor's.
  *
  * @throws `store_failed` when there is no room
  */
-export async function takeRoom(folder: StoreFolder, path: string, bytes: number): Promise<Room> {
-  await removeFile(path)
+export async function takeRoom(folder: StoreFolder, wanted: string, bytes: number): Promise<Room> {
+  for (const { name } of await folder.entries(dirname(wanted))) {
+    if (name.startsWith(`${basename(wanted)}.`) && name.endsWith(SUFFIX))
+      await removeFile(join(dirname(wanted), name))
+  }
+  const path = `${wanted}.${randomBytes(8).toString('hex')}${SUFFIX}`
   // Random, since some file systems store zeros as nothing.
   await folder.create(path, randomBytes(bytes))
   return {
