@@ -221,6 +221,8 @@ export interface StageOptions {
   readonly sign?: SignTry
   /** A POST that may be sent again where it is not known whether the server acted on it. Default false. */
   readonly repeatable?: boolean
+  /** How often a request is sent at most. Default 3. */
+  readonly tries?: number
 }
 
 /** The network as one configured server may use it. */

@@ -280,12 +280,12 @@ describe('a login that has to be renewed', () => {
     await session.callTool('whoami')
     expect(server.toolCalls).toHaveLength(2)
     expect(await storedLogins(home)).toEqual(before)
-    // It is not asked again with every call.
-    expect(authorizationServer.requests.lines()).toEqual(['POST /token'])
+    // Once more, as an answer may have got lost; but not again with every call.
+    expect(authorizationServer.requests.lines()).toEqual(Array(2).fill('POST /token'))
     clock.pass(10_000)
     authorizationServer.intercept = undefined
     await session.callTool('whoami')
-    expect(authorizationServer.requests.lines()).toEqual(['POST /token', 'POST /token'])
+    expect(authorizationServer.requests.lines()).toEqual(Array(3).fill('POST /token'))
     expect(bench.told('refresh_failed')).toMatchObject([{ terminal: false }])
   })
 

@@ -33,7 +33,7 @@ export async function newDpopKey(
 export function tokenRequestContext(
   key: DpopKey | undefined,
   { fetch, clock }: FlowContext,
-  options: Pick<StageOptions, 'repeatable'> = {},
+  options: Pick<StageOptions, 'repeatable' | 'tries'> = {},
 ): RequestContext {
   if (!key) return { fetch: fetch('token', options) }
   const dpop = new DpopProver(key, clock)

@@ -10,7 +10,7 @@ export type RefreshableTokens = TokenSet & { readonly refresh_token: string }
 export interface RefreshOptions {
   /** What a configured client has; a dynamic one has it in its tokens. */
   readonly clientSecret: string | undefined
-  /** Wait and try again where the server does not answer. */
+  /** Wait longer and try more often where the server does not answer. */
   readonly patient: boolean
 }
 
@@ -31,7 +31,8 @@ export async function refresh(
   const client = clientOf(tokens, { client_secret: clientSecret })
   const parameters = { refreshToken: tokens.refresh_token, resource: tokens.resource }
   // No abort signal: once sent, the answer holds the only copy of a rotated refresh token.
-  const requests = tokenRequestContext(tokens.dpop_key, context, { repeatable: patient })
+  const tries = patient ? 3 : 2
+  const requests = tokenRequestContext(tokens.dpop_key, context, { repeatable: true, tries })
   const ask = () => requestRefresh(tokens, client, parameters, requests)
   const first = await ask().catch(unlessBrokenOff)
   const answer = first && !saysNothing(first) ? first : await ask()

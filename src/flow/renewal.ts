@@ -11,7 +11,7 @@ export interface Renewal {
   /** Whether this login can. */
   readonly isPossible: (tokens: TokenSet) => boolean
   /**
-   * @param patient wait and try again where the server does not answer; else the caller has something to go on with
+   * @param patient wait longer where the server does not answer; else the caller has something to go on with
    * @throws `token_request_refused`, `network_failed`, `response_invalid`
    */
   readonly renew: (tokens: TokenSet, patient: boolean, context: FlowContext) => Promise<TokenSet>

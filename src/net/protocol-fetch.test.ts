@@ -25,11 +25,12 @@ interface Bench {
   fetch?: Fetch
   sign?: SignTry
   repeatable?: boolean
+  tries?: number
 }
 
 function network(
   serverUrl: string,
-  { stage = 'discovery', fetch = globalThis.fetch, sign, repeatable = false }: Bench = {},
+  { stage = 'discovery', fetch = globalThis.fetch, sign, tries, repeatable = false }: Bench = {},
 ) {
   const clock = createManualClock()
   const events: LatchkeyEvent[] = []
@@ -42,7 +43,13 @@ function network(
   const { fetch: fetchOf, judgeUrl } = createNetwork(parts)('demo', serverUrl)
   /** What was waited between tries; the limits of single requests are not among them. */
   const waits = () => clock.delays.filter((delay) => delay !== 15_000)
-  return { clock, events, fetch: fetchOf(stage, { ...(sign && { sign }), repeatable }), judgeUrl, waits }
+  return {
+    clock,
+    events,
+    fetch: fetchOf(stage, { ...(sign && { sign }), ...(tries && { tries }), repeatable }),
+    judgeUrl,
+    waits,
+  }
 }
 
 const isRetry = (delay: number) => delay < 10_000
@@ -186,6 +193,15 @@ describe('a POST to the token endpoint', () => {
     await clock.elapse(isRetry)
     expect((await pending).status).toBe(200)
     expect(server.requests.map(({ body }) => body)).toEqual(Array(3).fill('code=once'))
+  })
+
+  test('is sent as often as its caller says at most', async () => {
+    const server = await serve({ status: 500 })
+    const { clock, fetch } = network(server.origin, { stage: 'token', repeatable: true, tries: 2 })
+    const pending = fetch(`${server.origin}/token`, post)
+    await clock.elapse(isRetry)
+    expect((await pending).status).toBe(500)
+    expect(server.requests).toHaveLength(2)
   })
 
   test('[REF-01] [NET-08] is never sent on by a redirect', async () => {

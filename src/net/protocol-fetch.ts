@@ -29,13 +29,13 @@ export function createProtocolFetch(
   stage: Stage,
   parts: ExchangeParts,
   policy: UrlPolicy,
-  { sign, repeatable = false }: StageOptions = {},
+  { sign, repeatable = false, tries = MAX_TRIES }: StageOptions = {},
 ): Fetch {
   return async (input, init = {}) => {
     const request = { url: input instanceof Request ? input.url : String(input), init, stage, sign }
     const mayRepeat = repeatable || isGet(init)
     for (let attempt = 1; ; attempt += 1) {
-      const last = attempt === MAX_TRIES
+      const last = attempt >= tries
       let delay = retryDelay(attempt)
       try {
         const response = await followRedirects(parts, policy, request, attempt)
