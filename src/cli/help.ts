@@ -30,7 +30,8 @@ const SIGN_IN_FLAGS = `  --account NAME               keep this login apart from
   --client-id ID               a client you registered at the provider by hand
   --client-secret-env NAME     the variable that holds its secret
   --client-secret-stdin        read its secret from standard input
-  --store file|keychain|auto   where logins are kept (default $LATCHKEY_STORE, else file)
+  --store PLACE                file, keychain, auto or memory: where logins are kept
+                               (default $LATCHKEY_STORE, else file)
   --scope SCOPES               ask for these: --scope "repo read:user"
   --callback-port PORT         wait for the browser on this port, no other (default 8080)
   --redirect-uri URI           the whole loopback URI instead, as it is registered
@@ -45,7 +46,8 @@ const CLIENT_FLAGS = `  --account NAME               which of several logins at 
   --client-id ID               the login of this pre-registered client
   --client-secret-env NAME     the variable that holds its secret
   --client-secret-stdin        read its secret from standard input
-  --store file|keychain|auto   where logins are kept (default $LATCHKEY_STORE, else file)
+  --store PLACE                file, keychain, auto or memory: where logins are kept
+                               (default $LATCHKEY_STORE, else file)
 `
 
 /** By command; typed loosely, so that the small entry does not load the commands. */
@@ -72,11 +74,13 @@ expiry, where the login is stored, and what to type next. Asks no network.
 
 Exit code 4 when something has to be done: a login has expired for good, or the server that
 was named needs a login. (Whether a server that was never signed in to needs one is not
-known before it is asked.) Exit code 2 when an entry of the config file cannot be used.
+known before it is asked.) Exit code 2 when an entry of the config file cannot be used,
+1 when a stored login cannot be read.
 
   --account NAME               which of several logins at the server
   --client-id ID               the login of this pre-registered client
-  --store file|keychain|auto   where logins are kept (default $LATCHKEY_STORE, else file)
+  --store PLACE                file, keychain, auto or memory: where logins are kept
+                               (default $LATCHKEY_STORE, else file)
 `,
   tools: `latchkey tools SERVER [flags]
 

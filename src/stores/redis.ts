@@ -218,7 +218,8 @@ function foreign(location: string): StoreFailedError {
 const REMEDIES: Readonly<Record<string, string>> = {
   NOAUTH: 'Give the client the password of Redis.',
   WRONGPASS: 'Check user name and password of the client.',
-  NOPERM: 'Allow this user GET, MGET, SET, ZRANGE, EVAL and EVALSHA on the names with this prefix.',
+  NOPERM:
+    'Allow this user GET, MGET, SET, ZRANGE, EVAL, EVALSHA, DEL, EXISTS, PEXPIRE, ZADD and ZREM on the names with this prefix.',
   READONLY: 'The client is connected to a replica: connect it to the primary.',
   OOM: 'Redis is full: give it more memory. What was stored before is unchanged.',
   LOADING: 'Redis is starting: try again in a moment.',
@@ -232,7 +233,9 @@ function diagnose(error: unknown): Diagnosis {
   const network = networkCode(error)
   if (network) return { code: network, remedy: 'Check that Redis runs and can be reached.' }
   const { name = '', message = '' } = error instanceof Error ? error : {}
-  const [word = ''] = /^[A-Z]{2,}/.exec(message) ?? []
+  // Inside a script a right that is missing has no word of its own.
+  const isRight = message.includes('user executing the script')
+  const [word = ''] = isRight ? ['NOPERM'] : (/^[A-Z]{2,}/.exec(message) ?? [])
   const code = Object.hasOwn(REMEDIES, word)
     ? word
     : error instanceof Error
