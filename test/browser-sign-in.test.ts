@@ -50,7 +50,7 @@ requires('chromium', chromiumIsInstalled)('a person with a real browser', () => 
   afterEach(async () => {
     await page.context().close()
     await Promise.all([server.close(), authorizationServer.close()])
-    await rm(home, { recursive: true, force: true })
+    await rm(home, { recursive: true, force: true, maxRetries: 5 })
   })
 
   /** Opens the browser as the library asks for it, and signs in up to the consent page. */

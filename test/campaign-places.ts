@@ -14,7 +14,7 @@ export async function newPlace(
   switch (kind) {
     case 'file': {
       const at = await mkdtemp(join(tmpdir(), 'latchkey-campaign-'))
-      onTestFinished(() => rm(at, { recursive: true, force: true }))
+      onTestFinished(() => rm(at, { recursive: true, force: true, maxRetries: 5 }))
       return { kind, at }
     }
     case 'redis': {

@@ -52,7 +52,7 @@ beforeEach(async () => {
 })
 afterEach(() => {
   as.intercept = undefined
-  rmSync(home.path, { recursive: true, force: true })
+  rmSync(home.path, { recursive: true, force: true, maxRetries: 5 })
 })
 
 const run = (...args: string[]) => command.run(args, home)
@@ -279,7 +279,7 @@ describe('every command: exit code, stdout and stderr', () => {
     const { code } = await command.run(['login', 'demo', '--interactive', 'always'], shared)
     expect(code).toBe(0)
   })
-  afterAll(() => rmSync(shared.path, { recursive: true, force: true }))
+  afterAll(() => rmSync(shared.path, { recursive: true, force: true, maxRetries: 5 }))
 
   test.each(ROWS)('latchkey $args', async ({ args, code, stdout, stderr, json }) => {
     const text = await command.run(args, shared)

@@ -83,7 +83,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await as.close()
   await command.remove()
-  rmSync(home.path, { recursive: true, force: true })
+  rmSync(home.path, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** Debug lines of a command, as `stage text`. */

@@ -26,7 +26,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await Promise.all([mcp.close(), as.close()])
-  rmSync(home.path, { recursive: true, force: true })
+  rmSync(home.path, { recursive: true, force: true, maxRetries: 5 })
 })
 
 test('without --dpop it says what to type, and opens no browser', async () => {

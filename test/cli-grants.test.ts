@@ -41,7 +41,7 @@ beforeEach(async () => {
   await home.configure({ mcpServers: { nightly: { url: server.url, auth } } })
   as.requests.clear()
 })
-afterEach(() => rmSync(home.path, { recursive: true, force: true }))
+afterEach(() => rmSync(home.path, { recursive: true, force: true, maxRetries: 5 }))
 
 /** As in CI: no terminal, and nobody may be asked. */
 const run = (...args: string[]) => command.run(args, home)

@@ -36,7 +36,7 @@ beforeEach(async () => {
   as.requests.clear()
   mcp.requests.clear()
 })
-afterEach(() => rmSync(home.path, { recursive: true, force: true }))
+afterEach(() => rmSync(home.path, { recursive: true, force: true, maxRetries: 5 }))
 
 const always = ['--interactive', 'always']
 const tokensFolder = () => join(home.path, '.mcp_use', 'tokens')

@@ -26,7 +26,7 @@ afterAll(async () => {
 beforeEach(async () => {
   home = await createHome()
 })
-afterEach(() => rmSync(home.path, { recursive: true, force: true }))
+afterEach(() => rmSync(home.path, { recursive: true, force: true, maxRetries: 5 }))
 
 const storedFile = () =>
   readFile(join(home.path, '.mcp_use', 'tokens', `${serverDomain(demo.url)}.json`), 'utf8')

@@ -40,7 +40,7 @@ beforeEach(() => {
   homedir = mkdtempSync(join(tmpdir(), 'latchkey-token-'))
   env = {}
 })
-afterEach(() => rmSync(homedir, { recursive: true, force: true }))
+afterEach(() => rmSync(homedir, { recursive: true, force: true, maxRetries: 5 }))
 
 const environment = (): PathEnvironment => ({ env, homedir, platform: process.platform })
 const home = () => join(homedir, '.mcp_use')

@@ -26,7 +26,7 @@ const opened: { close(): Promise<void> }[] = []
 const homes: string[] = []
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((each) => each.close()))
-  await Promise.all(homes.splice(0).map((home) => rm(home, { recursive: true, force: true })))
+  await Promise.all(homes.splice(0).map((home) => rm(home, { recursive: true, force: true, maxRetries: 5 })))
 })
 
 /** As a process of its own each: nothing in common but the files. */

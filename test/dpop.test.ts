@@ -34,7 +34,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(benches.splice(0).map((bench) => bench.close()))
   await Promise.all([server?.close(), authorizationServer?.close()])
-  await rm(home, { recursive: true, force: true })
+  await rm(home, { recursive: true, force: true, maxRetries: 5 })
 })
 
 async function start(

@@ -33,7 +33,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await worker.dispose()
   await Promise.all(opened.splice(0).map((each) => each.close()))
-  await rm(folder, { recursive: true, force: true })
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
 function newWorker(): Promise<Miniflare> {

@@ -33,14 +33,14 @@ beforeAll(async () => {
     logLevel: 'warning',
   })
 })
-afterAll(() => rm(folder, { recursive: true, force: true }))
+afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
 
 let home: Home
 let servers: ExampleServers
 const listenFile = () => join(home.path, 'listen.log')
 afterEach(async () => {
   await servers.close()
-  await rm(home.path, { recursive: true, force: true })
+  await rm(home.path, { recursive: true, force: true, maxRetries: 5 })
 })
 
 async function start(name: string): Promise<void> {

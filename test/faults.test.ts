@@ -78,7 +78,7 @@ afterEach(async () => {
   trouble = undefined
   await bench?.close()
   await Promise.all([server?.close(), authorizationServer?.close()])
-  await rm(home, { recursive: true, force: true })
+  await rm(home, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** Every document of the store, byte for byte. */

@@ -50,7 +50,7 @@ beforeEach(async () => {
 })
 afterEach(() => {
   as.intercept = undefined
-  rmSync(home.path, { recursive: true, force: true })
+  rmSync(home.path, { recursive: true, force: true, maxRetries: 5 })
 })
 
 const run = (...args: string[]) => command.run(args, home)

@@ -82,7 +82,7 @@ async function openLane() {
   onTestFinished(async () => {
     watcher.close()
     await Promise.all([bench.close(), server.close(), authorizationServer.close()])
-    await rm(home, { recursive: true, force: true })
+    await rm(home, { recursive: true, force: true, maxRetries: 5 })
   })
 
   let ahead = 0

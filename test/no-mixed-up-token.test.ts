@@ -97,7 +97,7 @@ class World {
   async end(): Promise<void> {
     await this.bench.close()
     await Promise.all(this.browsers.flatMap(({ visits }) => visits))
-    if (this.#home) await rm(this.#home, { recursive: true, force: true })
+    if (this.#home) await rm(this.#home, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 

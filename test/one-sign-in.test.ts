@@ -41,7 +41,7 @@ afterEach(async () => {
   for (const each of processes) each.kill()
   await Promise.all(processes.splice(0).map((each) => each.end()))
   await Promise.all(servers.splice(0).map((server) => server.close()))
-  await rm(home, { recursive: true, force: true })
+  await rm(home, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** A server that lists its tools to everybody and wants a login for calling them. */

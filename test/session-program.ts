@@ -65,7 +65,7 @@ export async function buildProgram(name: string): Promise<BundledProgram> {
     outfile: file,
     logLevel: 'silent',
   })
-  return { file, remove: () => rm(folder, { recursive: true, force: true }) }
+  return { file, remove: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }) }
 }
 
 async function run(program: string, home: string, work: SessionWork): Promise<FinishedSession> {

@@ -24,7 +24,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await Promise.all([server?.close(), authorizationServer?.close()])
-  await rm(home, { recursive: true, force: true })
+  await rm(home, { recursive: true, force: true, maxRetries: 5 })
 })
 
 async function start(options: AuthorizationServerOptions = {}, more: McpServerOptions = {}): Promise<void> {

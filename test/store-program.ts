@@ -9,7 +9,7 @@ import { build } from 'esbuild'
 /** A folder of its own under the system's temporary folder; `remove` it in the end. */
 export async function temporaryFolder(): Promise<{ path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'latchkey-store-'))
-  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+  return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
 }
 
 /** Bundles `store-child.ts` into one file that plain Node runs. */
@@ -43,7 +43,7 @@ export async function buildFleetChild(): Promise<{ program: string; remove(): Pr
     outfile: program,
     logLevel: 'silent',
   })
-  return { program, remove: () => rm(folder, { recursive: true, force: true }) }
+  return { program, remove: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }) }
 }
 
 /** A child and the lines it says. */

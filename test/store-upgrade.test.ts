@@ -32,7 +32,7 @@ beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'latchkey-upgrade-'))
   events = []
 })
-afterEach(() => rmSync(home, { recursive: true, force: true }))
+afterEach(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }))
 
 const emit = (event: LatchkeyEvent) => void events.push(event)
 const place = { serverDomain: 'mcp.example.com', account: null } as const

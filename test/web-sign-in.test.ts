@@ -39,7 +39,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(benches.splice(0).map((bench) => bench.close()))
   await Promise.all([server?.close(), authorizationServer?.close(), application.close()])
-  await rm(home, { recursive: true, force: true })
+  await rm(home, { recursive: true, force: true, maxRetries: 5 })
 })
 
 async function start(

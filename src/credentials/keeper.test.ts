@@ -48,7 +48,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await server.close()
-  await rm(home, { recursive: true, force: true })
+  await rm(home, { recursive: true, force: true, maxRetries: 5 })
 })
 
 const newStore = () => createFileStore({ home, emit: (event) => void events.push(event) })

@@ -15,7 +15,7 @@ beforeEach(async () => {
   environment = { env: {}, homedir: join(folder, 'home'), platform: 'linux' }
   trustStore = createTrustStore({ home: join(folder, 'store'), emit: () => {} })
 })
-afterEach(() => rm(folder, { recursive: true, force: true }))
+afterEach(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
 
 async function put(path: string, text = '{}'): Promise<string> {
   await mkdir(dirname(path), { recursive: true })

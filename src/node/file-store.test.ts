@@ -34,7 +34,7 @@ beforeEach(async () => {
   events = []
   store = newStore()
 })
-afterEach(() => rm(folder, { recursive: true, force: true }))
+afterEach(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
 
 function tokens(serverDomain = 'mcp.example.com', account: string | null = null): CredentialKey {
   const identity = { server_url: `https://${serverDomain}/mcp`, configured_client_id: null }

@@ -13,7 +13,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'latchkey-lock-'))
   path = join(folder, 'NAME')
 })
-afterEach(() => rm(folder, { recursive: true, force: true }))
+afterEach(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
 
 /** Each stands for a process: only the files are shared. */
 const newProcess = (options: { clock?: Clock; staleAfter?: number } = {}) =>

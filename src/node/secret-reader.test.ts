@@ -8,7 +8,7 @@ let homedir: string
 beforeEach(async () => {
   homedir = await mkdtemp(join(tmpdir(), 'latchkey-secret-'))
 })
-afterEach(() => rm(homedir, { recursive: true, force: true }))
+afterEach(() => rm(homedir, { recursive: true, force: true, maxRetries: 5 }))
 
 const reader = (env: Record<string, string> = {}) =>
   createSecretReader({ env, homedir, platform: process.platform })

@@ -15,7 +15,7 @@ beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'latchkey-board-'))
   events.length = 0
 })
-afterEach(() => rm(home, { recursive: true, force: true }))
+afterEach(() => rm(home, { recursive: true, force: true, maxRetries: 5 }))
 
 async function everyFile(): Promise<string[]> {
   const entries = await readdir(home, { recursive: true, withFileTypes: true })

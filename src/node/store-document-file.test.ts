@@ -21,7 +21,7 @@ beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'latchkey-document-'))
   path = join(home, 'words')
 })
-afterEach(() => rm(home, { recursive: true, force: true }))
+afterEach(() => rm(home, { recursive: true, force: true, maxRetries: 5 }))
 
 /** Each stands for a process. */
 function newProcess(

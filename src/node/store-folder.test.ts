@@ -14,7 +14,7 @@ beforeEach(async () => {
   home = join(outer, 'home')
   events.length = 0
 })
-afterEach(() => rm(outer, { recursive: true, force: true }))
+afterEach(() => rm(outer, { recursive: true, force: true, maxRetries: 5 }))
 
 /** Sees every file here as somebody else's. */
 const asSomebodyElse = () => createStoreFolder({ home, emit, uid: 54_321 })

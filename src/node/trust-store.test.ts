@@ -20,7 +20,7 @@ beforeEach(async () => {
   events.length = 0
   trustStore = newStore()
 })
-afterEach(() => rm(folder, { recursive: true, force: true }))
+afterEach(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
 
 test('a file is trusted with exactly the text that was looked at', async () => {
   expect(await trustStore.isTrusted(config, '{}')).toBe(false)
