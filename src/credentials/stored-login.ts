@@ -5,6 +5,7 @@ import type { FlowContext } from '../flow/context.ts'
 import type { Renewal } from '../flow/renewal.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import type { CredentialKey, CredentialStore, Lease, Reservation } from '../ports.ts'
+import { sleep } from '../sleep.ts'
 import { type Identity, tokensKey } from './identity.ts'
 import { misfit } from './misfit.ts'
 import { decodeTokenSet, encodeRecord } from './record.ts'
@@ -146,7 +147,7 @@ export class StoredLogin {
         return await act()
       } catch (error) {
         if (!(error instanceof StoreFailedError)) throw error
-        await new Promise<void>((resolve) => void this.#parts.context.clock.setTimer(resolve, pause))
+        await sleep(this.#parts.context.clock, pause)
       }
     }
     return act()

@@ -1,8 +1,9 @@
 import { isLatchkeyError } from '../errors/index.ts'
 import type { Stage } from '../events.ts'
 import type { Fetch, SignTry, StageOptions } from '../ports.ts'
+import { sleep } from '../sleep.ts'
 import { type ExchangeParts, exchange, reasonOf } from './exchange.ts'
-import { readRetryAfter, retryDelay, sleep } from './retry.ts'
+import { readRetryAfter, retryDelay } from './retry.ts'
 import type { UrlPolicy } from './url-policy.ts'
 
 /** One try of a machine request, body included, in milliseconds. */

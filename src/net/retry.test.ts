@@ -1,6 +1,5 @@
-import { describe, expect, test } from 'vitest'
-import { createManualClock } from '../../test/fixtures/manual-clock.ts'
-import { readRetryAfter, retryDelay, sleep } from './retry.ts'
+import { expect, test } from 'vitest'
+import { readRetryAfter, retryDelay } from './retry.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 
@@ -31,21 +30,4 @@ test.each([
     expect(delay).toBeLessThanOrEqual(most)
     expect(delay).toBeGreaterThanOrEqual(most * 0.75)
   }
-})
-
-describe('sleep', () => {
-  test('ends when its time has come', async () => {
-    const clock = createManualClock()
-    const sleeping = sleep(clock, 500)
-    await clock.elapse((delay) => delay === 500)
-    await sleeping
-  })
-
-  test('ends with the reason of an abort', async () => {
-    const controller = new AbortController()
-    const sleeping = sleep(createManualClock(), 500, controller.signal)
-    controller.abort(new Error('no longer wanted'))
-    await expect(sleeping).rejects.toThrow('no longer wanted')
-    await expect(sleep(createManualClock(), 500, controller.signal)).rejects.toThrow('no longer wanted')
-  })
 })

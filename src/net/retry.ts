@@ -1,5 +1,3 @@
-import type { Clock } from '../ports.ts'
-
 /** Waits before the second and third try, in milliseconds. */
 const DELAYS = [500, 2_000, 8_000]
 /** The longest `Retry-After` that is waited for, in milliseconds. */
@@ -20,20 +18,4 @@ export function readRetryAfter(response: Response, now: number): number | 'too l
   const delay = /^\d+$/.test(value) ? Number(value) * 1000 : date - now
   if (Number.isNaN(delay)) return undefined
   return delay > RETRY_AFTER_LIMIT ? 'too long' : Math.max(0, delay)
-}
-
-/** Waits, and stops waiting when `signal` aborts (its reason is thrown). */
-export function sleep(clock: Clock, delay: number, signal?: AbortSignal | null): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason)
-    const abort = () => {
-      cancel()
-      reject(signal!.reason)
-    }
-    const cancel = clock.setTimer(() => {
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    }, delay)
-    signal?.addEventListener('abort', abort, { once: true })
-  })
 }

@@ -1,6 +1,7 @@
 import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Clock, Lease } from '../ports.ts'
+import { sleep } from '../sleep.ts'
 import { createTurnQueue } from '../turn-queue.ts'
 import { createStillnessWatch, type StillnessWatch } from './stillness-watch.ts'
 import { systemCode } from './store-folder-error.ts'
@@ -108,7 +109,7 @@ async function waitForGeneration(
     }
     if (!isTold) onWait?.()
     isTold = true
-    await pause(clock, pauseAfter(clock.monotonic() - started, longestPause), signal)
+    await sleep(clock, pauseAfter(clock.monotonic() - started, longestPause), signal)
   }
 }
 
@@ -233,18 +234,4 @@ async function take(path: string, number: number): Promise<Taken | undefined> {
   }
   await handle.close()
   return undefined
-}
-
-function pause(clock: Clock, delay: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      cancel()
-      reject(signal?.reason)
-    }
-    const cancel = clock.setTimer(() => {
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    }, delay)
-    signal?.addEventListener('abort', abort, { once: true })
-  })
 }

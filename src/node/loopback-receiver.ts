@@ -7,6 +7,7 @@ import type {
   RedirectListener,
   RedirectReceiver,
 } from '../ports.ts'
+import { sleep } from '../sleep.ts'
 import { systemClock } from './clock.ts'
 import { LoopbackPort } from './loopback-listener.ts'
 import { PortTakenError } from './loopback-listener-bind.ts'
@@ -88,28 +89,13 @@ async function outwait(
   onWait?.()
   const started = systemClock.monotonic()
   for (let unanswered = 0; systemClock.monotonic() - started < limit; ) {
-    await pause(waitBetweenTries, signal)
+    await sleep(systemClock, waitBetweenTries, signal)
     const next = await tryPorts(address, clock)
     if (!(next instanceof PortTakenError)) return next
     unanswered = (await isSigningIn(address.host, address.port)) ? 0 : unanswered + 1
     if (unanswered === unansweredQuestions) return next
   }
   return refusal
-}
-
-function pause(time: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal?.throwIfAborted()
-    const abort = (): void => {
-      cancel()
-      reject(signal?.reason)
-    }
-    const cancel = systemClock.setTimer(() => {
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    }, time)
-    signal?.addEventListener('abort', abort, { once: true })
-  })
 }
 
 async function share(
