@@ -14,6 +14,7 @@ import {
   startScriptedAuthorizationServer,
 } from './fixtures/scripted-authorization-server.ts'
 import { changeStoredLogins, expired } from './fixtures/stored-logins.ts'
+import { freePort } from './fixtures/workbench.ts'
 
 // One life of a login under `--debug`: registered with a secret, signed in, used, renewed, renewed in vain, ended.
 // Every secret that went over any wire is gathered at the server, and none of it may be in what was printed.
@@ -66,7 +67,9 @@ beforeAll(async () => {
     printed[name] = await command.run([...args, '--debug'], home)
   }
   const storeHome = join(home.path, '.mcp_use')
-  await run('login', 'login', 'demo', '--interactive', 'always')
+  // A port of its own: 8080 may be taken by a test file beside this one.
+  const port = String(await freePort())
+  await run('login', 'login', 'demo', '--interactive', 'always', '--callback-port', port)
   await run('tools', 'tools', 'demo')
   await changeStoredLogins(storeHome, expired)
   await run('token', 'token', 'demo')
