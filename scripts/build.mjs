@@ -1,5 +1,6 @@
-// Builds dist/: the library's entries and the command as ES modules that share chunks, a bundled copy of the MCP SDK
-// for installs without it, the small CommonJS entry of the command, and the declarations. `--demo` adds build/.
+// Builds dist/: the library's entries and the command as ES modules that share chunks, bundled copies of the MCP SDK (for
+// installs without it) and of undici's connections, the small CommonJS entry of the command, and the declarations.
+// `--demo` adds build/.
 import { execFileSync } from 'node:child_process'
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -18,11 +19,14 @@ const shared = {
   mainFields: ['module', 'main'],
 }
 
-/** The SDK is one file of its own, so that nothing loads it before a session is opened. */
-const sdkApart = {
-  name: 'sdk-apart',
+/** Files of their own: nothing loads the SDK before a session is opened, nor undici before the first request. */
+const apart = {
+  name: 'apart',
   setup(builder) {
-    builder.onResolve({ filter: /\/bundled-sdk\.ts$/ }, () => ({ path: './sdk.js', external: true }))
+    builder.onResolve({ filter: /\/bundled-(sdk|undici)\.ts$/ }, ({ path }) => ({
+      path: `./${path.match(/bundled-(\w+)/)[1]}.js`,
+      external: true,
+    }))
   },
 }
 
@@ -44,17 +48,17 @@ await Promise.all([
     platform: 'neutral',
     splitting: true,
     chunkNames: 'chunk-[hash]',
-    external: ['node:*', 'oauth4webapi', 'jsonc-parser', '@modelcontextprotocol/*'],
-    plugins: [sdkApart],
+    external: ['node:*', 'ipaddr.js', 'oauth4webapi', 'jsonc-parser', '@modelcontextprotocol/*'],
+    plugins: [apart],
   }),
   build({
     ...shared,
-    entryPoints: { sdk: 'src/node/bundled-sdk.ts' },
+    entryPoints: { sdk: 'src/node/bundled-sdk.ts', undici: 'src/node/bundled-undici.ts' },
     outdir: 'dist',
     format: 'esm',
     platform: 'node',
     minify: true,
-    // The SDK's CommonJS dependencies ask for Node's modules by `require`.
+    // Their CommonJS files ask for Node's modules by `require`.
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
     },

@@ -63,6 +63,8 @@ export interface OAuthSettings
    * refused all the same.
    */
   missing_pkce_metadata?: 'accept'
+  /** `accept`: what the server names may be in a private network although the server is not. */
+  private_addresses?: 'accept'
   /** `true`: tokens bound to a key that latchkey proves to have with every request (RFC 9449). */
   dpop?: boolean
   /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */

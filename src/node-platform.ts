@@ -2,9 +2,11 @@ import { channel } from 'node:diagnostics_channel'
 import { homedir } from 'node:os'
 import { renderEvent } from './event-lines.ts'
 import { createKeychainFileStore } from './keychain-store.ts'
+import { isWithinReach } from './net/address.ts'
 import { createBrowser } from './node/browser.ts'
 import { systemClock } from './node/clock.ts'
 import { createFileStore } from './node/file-store.ts'
+import { createHttpClient } from './node/http-client.ts'
 import { createLoopbackReceiver } from './node/loopback-receiver.ts'
 import { loadMcpSdk } from './node/mcp-sdk.ts'
 import { type PathEnvironment, storeHome } from './node/paths.ts'
@@ -24,7 +26,7 @@ const diagnostics = channel('latchkey')
 
 /** Node's parts, each made when it is first needed. */
 export const nodePlatform: FullPlatform = {
-  fetch: (input, init) => globalThis.fetch(input, init),
+  ...createHttpClient({ env: process.env, isWithinReach }),
   clock: systemClock,
   createStore: (emit, place) => {
     const home = storeHome(environment)

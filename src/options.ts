@@ -6,7 +6,7 @@ import type { EventListener } from './events.ts'
 import type { McpPlatform } from './mcp/sdk.ts'
 import type { SessionOptions } from './mcp/session-options.ts'
 import { createNetwork } from './net/network.ts'
-import type { Clock, CredentialStore, Fetch, Platform } from './ports.ts'
+import type { Clock, CredentialStore, Fetch, Platform, ReachingFetch } from './ports.ts'
 import { VERSION } from './version.ts'
 
 /** What a program may set; everything has a default. */
@@ -22,8 +22,16 @@ export interface LatchkeyOptions extends SessionOptions {
   readonly store?: CredentialStore | StoreName
   /** Opens a URL for the person instead of the system's browser. Rejecting is not the end: the URL is in the events. */
   readonly openUrl?: (url: string) => void | Promise<void>
-  /** Makes all requests. @default the platform's */
+  /**
+   * Makes all requests. Where it connects to is then its own affair: latchkey judges names and literal addresses, not
+   * what a name leads to. @default the platform's
+   */
   readonly fetch?: Fetch
+  /**
+   * `public`: every address has to be on the internet, that of the server too. For a program whose users name the
+   * servers. @default 'any': the configuration may name whatever it likes, a server only what is public like itself
+   */
+  readonly addresses?: 'any' | 'public'
   /** Hears everything that happens; no event holds a secret but `authorization_url`, which is for the person. */
   readonly onEvent?: EventListener
   /** Ends whatever this client does: sign-ins, requests, and open sessions. */
@@ -62,8 +70,15 @@ export function createRuntime(
   const debugListener = (options.debug ?? platform.debug) ? platform.debugListener : undefined
   const emit = tellAll([platform.diagnostics, options.onEvent, debugListener], clock)
   const userAgent = `latchkey/${VERSION}`
+  const own = options.fetch
+  const whereabouts = own ? undefined : platform.whereabouts
+  // The caller's is called as any `fetch` is.
+  const fetch: ReachingFetch = own ? (input, init) => own(input, init) : platform.fetch
+  const publicOnly = options.addresses === 'public'
+  const network = createNetwork({ fetch, whereabouts, clock, emit, userAgent })
   return {
-    network: createNetwork({ fetch: options.fetch ?? platform.fetch, clock, emit, userAgent }),
+    network: (server, serverUrl, said) => network(server, serverUrl, { ...said, publicOnly }),
+    judgesAddresses: whereabouts !== undefined,
     clock,
     store:
       typeof store !== 'string'
@@ -93,7 +108,10 @@ function checkOptions(options: LatchkeyOptions): void {
     const near = nearestKey(name, Object.keys(OPTIONS))
     throw invalid(`options.${name}`, 'not known.', near && `Did you mean \`${near}\`?`)
   }
-  const { interactive, store, callbackTimeout } = options
+  const { addresses, interactive, store, callbackTimeout } = options
+  if (addresses !== undefined && !['any', 'public'].includes(addresses)) {
+    throw unexpected('options.addresses', addresses, '"any" or "public"')
+  }
   if (interactive !== undefined && !['auto', 'always', 'never'].includes(interactive)) {
     throw unexpected('options.interactive', interactive, '"auto", "always" or "never"')
   }
@@ -119,6 +137,7 @@ const OPTIONS: Readonly<Record<keyof LatchkeyOptions, true>> = {
   store: true,
   openUrl: true,
   fetch: true,
+  addresses: true,
   onEvent: true,
   signal: true,
   debug: true,

@@ -7,6 +7,32 @@ import type { EventListener, Stage } from './events.ts'
 /** The WHATWG `fetch`, as every HTTP client of JavaScript offers it. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
+/**
+ * How far a connection may go. `any`: wherever the name leads, since the user chose it. `public`: to the internet alone,
+ * since a server named it. `private`: into private networks as well. `loopback`: to this machine as well.
+ */
+export type Reach = 'any' | 'loopback' | 'private' | 'public'
+
+/**
+ * A `fetch` that connects only to addresses within `reach`. Where it is the platform that resolves names, it rejects with
+ * a cause of code {@link ADDRESS_REFUSED} when a name leads nowhere else.
+ */
+export type ReachingFetch = (
+  input: string | URL | Request,
+  init: RequestInit | undefined,
+  reach: Reach,
+) => Promise<Response>
+
+export const ADDRESS_REFUSED = 'ERR_ADDRESS_REFUSED'
+
+/** What a platform that makes its own connections knows of where names lead. */
+export interface Whereabouts {
+  /** Rejects with a cause of code {@link ADDRESS_REFUSED} when one of the addresses of a host is not within `reach`. */
+  readonly assertWithin: (hostname: string, reach: Reach) => Promise<void>
+  /** Whether this https origin is served, with a certificate for its name, from an address in a private network. */
+  readonly isPrivate: (origin: string) => Promise<boolean>
+}
+
 export interface Clock {
   /** Milliseconds since 1970: for what is stored (`expires_at`). */
   now(): number
@@ -225,6 +251,16 @@ export interface StageOptions {
   readonly tries?: number
 }
 
+/** What the user and the program say about the addresses of one server. */
+export interface NetworkOptions {
+  /** URLs beside the server's that stand in the configuration. */
+  readonly configured?: readonly string[]
+  /** What the server names may be in a private network. Default false: only where the server is itself. */
+  readonly privateAddresses?: boolean
+  /** Everything has to be on the internet, the server too. Default false. */
+  readonly publicOnly?: boolean
+}
+
 /** The network as one configured server may use it. */
 export interface ServerNetwork {
   /**
@@ -234,6 +270,8 @@ export interface ServerNetwork {
   readonly fetch: (stage: Stage, options?: StageOptions) => Fetch
   /** Throws `url_refused` when a URL that a server chose may not be used for `purpose`. */
   readonly judgeUrl: (url: string, purpose: string) => URL
+  /** The same for a page that the person's browser is sent to: where its name leads is looked at as well. */
+  readonly judgePage: (url: string, purpose: string) => Promise<URL>
 }
 
 /** Reads secrets that are not in the configuration, anew each time. Rejects with any error when it cannot. */
@@ -246,7 +284,9 @@ export interface SecretReader {
 
 /** Everything concrete, gathered in one place (`node.ts` for Node, `index.ts` elsewhere). */
 export interface Platform {
-  readonly fetch: Fetch
+  readonly fetch: ReachingFetch
+  /** Absent where something else resolves names: a proxy, the runtime's own `fetch`. */
+  readonly whereabouts?: Whereabouts
   readonly clock: Clock
   /**
    * The platform's own store; `emit` hears its warnings. `place` says where the key of its records is: nowhere (they are in

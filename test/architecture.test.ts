@@ -42,7 +42,7 @@ const ROOT_MAY_IMPORT: Record<string, readonly string[]> = {
   'public.ts': ['config', 'credentials', 'latchkey.ts', 'mcp', 'options.ts'],
   'web-platform.ts': ['credentials', 'options.ts'],
   'index.ts': ['config', 'latchkey.ts', 'mcp', 'options.ts', 'public.ts', 'web-platform.ts'],
-  'node-platform.ts': ['event-lines.ts', 'keychain-store.ts', 'node', 'options.ts'],
+  'node-platform.ts': ['event-lines.ts', 'keychain-store.ts', 'net', 'node', 'options.ts'],
   'node.ts': ['config', 'latchkey.ts', 'mcp', 'node', 'node-platform.ts', 'options.ts', 'public.ts'],
   'command.ts': ['cli', 'node', 'node-platform.ts'],
   'stored-token.ts': ['credentials', 'node', 'record-seal.ts'],

@@ -29,7 +29,7 @@ beforeAll(async () => {
     platform: 'node',
     target: 'node20',
     alias: { latchkey: join(root, 'src/node.ts') },
-    external: ['oauth4webapi', 'jsonc-parser', '@modelcontextprotocol/*'],
+    external: ['ipaddr.js', 'oauth4webapi', 'jsonc-parser', '@modelcontextprotocol/*', 'undici/*'],
     logLevel: 'warning',
   })
 })

@@ -5,7 +5,7 @@ import { moment } from './times.ts'
 
 /** A login as lines for a person: a heading, then what is known. `now` in seconds since 1970. */
 export function statusBlock(status: LoginStatus, now: number, heading = headingOf(status)): string[] {
-  const { url, issuer, resource, scope, token_type, exceptions, location, next } = status
+  const { url, issuer, resource, scope, token_type, exceptions, address_check, location, next } = status
   const known: [string, string | undefined][] = [
     ['url', url === status.server ? undefined : url || undefined],
     ['method', methodOf(status)],
@@ -14,6 +14,7 @@ export function statusBlock(status: LoginStatus, now: number, heading = headingO
     ['resource', resource === url ? undefined : resource],
     ['scope', scope],
     ['allowed', exceptions && listed(exceptions)],
+    ['addresses', address_check === 'by_name' ? 'judged by name alone: the proxy resolves them' : undefined],
     ['bound', token_type === 'dpop' ? 'to a key kept with the login (DPoP)' : undefined],
     ['expires', expiryOf(status, now)],
     ['stored', status.method === 'oauth' && status.state !== 'signed_out' ? location : undefined],

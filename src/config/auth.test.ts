@@ -105,6 +105,7 @@ test('every setting, in snake_case and in camelCase', () => {
     account: 'work',
     offline_access: false,
     missing_pkce_metadata: 'accept',
+    private_addresses: 'accept',
     dpop: true,
     authorization_hosts: ['login.example.com', 'login.example.com:8443'],
   }
@@ -176,6 +177,7 @@ test.each([
   [{ scope: 'a "b"' }, 'auth.scope', 'no scope'],
   [{ scope: 'a\tb' }, 'auth.scope', 'control character'],
   [{ missing_pkce_metadata: true }, 'auth.missing_pkce_metadata', '"accept"'],
+  [{ private_addresses: 'yes' }, 'auth.private_addresses', '"accept"'],
   [{ offline_access: 'false' }, 'auth.offline_access', 'true or false'],
   [{ dpop: 'auto' }, 'auth.dpop', 'true or false'],
   [{ resource: 'mcp' }, 'auth.resource', 'absolute URI'],

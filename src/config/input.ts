@@ -96,6 +96,8 @@ export interface OAuthConfig
   offline_access?: boolean | undefined
   /** `accept`: metadata that says nothing of PKCE is taken as if it listed S256 (Entra ID, Cognito). @default refused */
   missing_pkce_metadata?: 'accept' | undefined
+  /** `accept`: the authorization server may be in a private network although the server is not. @default refused */
+  private_addresses?: 'accept' | undefined
   /** `true`: tokens bound to a key, proven with every request (DPoP, RFC 9449). @default false */
   dpop?: boolean | undefined
   /** Hosts where the authorization endpoint may live although the issuer is elsewhere. */
@@ -130,6 +132,8 @@ interface CamelCaseOAuthConfig {
   offlineAccess?: boolean | undefined
   /** The same as `missing_pkce_metadata`. */
   missingPkceMetadata?: 'accept' | undefined
+  /** The same as `private_addresses`. */
+  privateAddresses?: 'accept' | undefined
   /** The same as `authorization_hosts`. */
   authorizationHosts?: readonly string[] | undefined
   /** The same as `oauth_provider`. */

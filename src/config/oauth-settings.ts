@@ -20,7 +20,8 @@ const CHECKS: { [K in Name]-?: (value: unknown, key: string) => NonNullable<OAut
   resource,
   account: credential,
   offline_access: boolean,
-  missing_pkce_metadata: missingPkceMetadata,
+  missing_pkce_metadata: accept('Leave it out to refuse such a server.'),
+  private_addresses: accept('Leave it out to allow only addresses on the internet.'),
   dpop: boolean,
   authorization_hosts: hosts,
   oauth_provider: oauthProvider,
@@ -148,9 +149,12 @@ function resource(value: unknown, key: string): string {
   return written
 }
 
-function missingPkceMetadata(value: unknown, key: string): 'accept' {
-  if (value === 'accept') return value
-  throw unexpected(key, value, '"accept"', 'Leave it out to refuse such a server.')
+/** Of an exception, which is made or not. */
+function accept(remedy: string): (value: unknown, key: string) => 'accept' {
+  return (value, key) => {
+    if (value === 'accept') return value
+    throw unexpected(key, value, '"accept"', remedy)
+  }
 }
 
 function hosts(value: unknown, key: string): string[] {

@@ -26,6 +26,11 @@ export interface LoginStatus {
   readonly refreshable?: boolean
   /** Settings that relax a check for this server, as they are configured. */
   readonly exceptions?: Readonly<Record<string, string>>
+  /**
+   * What is judged of a host that a server names: `pinned`, its addresses as well, which are then the ones connected to;
+   * `by_name`, no more than its name, since a proxy or the caller's own `fetch` resolves it.
+   */
+  readonly address_check?: 'pinned' | 'by_name'
   /** `dpop`: the tokens are bound to a key that is stored with them (RFC 9449). Absent for bearer tokens. */
   readonly token_type?: 'dpop'
   /** Where the credential lives. */
@@ -45,6 +50,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
     ...(server.settings.grant && { grant: server.settings.grant }),
     account: identity.account,
     ...exceptionsOf(server.settings),
+    address_check: login.judgesAddresses ? 'pinned' : 'by_name',
     location: keeper.location,
   } as const
   // A server without a name is in no configuration: what told its login apart has to be typed again.
@@ -71,10 +77,11 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
 
 /** What the configuration lets this server do that others may not. */
 function exceptionsOf(settings: OAuthSettings): Pick<LoginStatus, 'exceptions'> {
-  const { resource, missing_pkce_metadata, authorization_hosts } = settings
+  const { resource, missing_pkce_metadata, private_addresses, authorization_hosts } = settings
   const exceptions = {
     ...(resource !== undefined && { resource }),
     ...(missing_pkce_metadata && { missing_pkce_metadata }),
+    ...(private_addresses && { private_addresses }),
     ...(authorization_hosts && { authorization_hosts: authorization_hosts.join(' ') }),
   }
   return Object.keys(exceptions).length > 0 ? { exceptions } : {}

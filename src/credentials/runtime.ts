@@ -2,6 +2,7 @@ import type { EventListener } from '../events.ts'
 import type {
   Clock,
   CredentialStore,
+  NetworkOptions,
   RedirectReceiver,
   SecretReader,
   ServerNetwork,
@@ -14,7 +15,9 @@ export type Interactive = 'auto' | 'always' | 'never'
 
 /** The platform and the caller's options in one piece: made once for a client, an authorized fetch or a command. */
 export interface Runtime {
-  readonly network: (server: string, serverUrl: string, configured?: readonly string[]) => ServerNetwork
+  readonly network: (server: string, serverUrl: string, options?: NetworkOptions) => ServerNetwork
+  /** Whether what names lead to is judged; else a proxy or the caller's own `fetch` resolves them. */
+  readonly judgesAddresses: boolean
   readonly clock: Clock
   readonly store: CredentialStore
   readonly receiver: RedirectReceiver | undefined

@@ -11,10 +11,10 @@ import {
 } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
-import { configuredUrls } from '../flow/configured-urls.ts'
 import type { FlowContext } from '../flow/context.ts'
 import { missingDpop } from '../flow/dpop.ts'
 import { grantClient, usesGrant } from '../flow/grant.ts'
+import { networkOptions } from '../flow/network-options.ts'
 import { renewalOf } from '../flow/renewal.ts'
 import { type Revocation, revoke } from '../flow/revoke.ts'
 import { type SignInParts, signIn } from '../flow/sign-in.ts'
@@ -91,6 +91,11 @@ export class ServerLogin {
     this.byGrant = usesGrant(settings)
       ? new GrantLogin({ server: { ...server, settings }, keeper: this.keeper, context: this.#context })
       : undefined
+  }
+
+  /** Whether what names lead to is judged in this process. */
+  get judgesAddresses(): boolean {
+    return this.#runtime.judgesAddresses
   }
 
   /** How often a person has signed in for this identity in this process. */
@@ -308,7 +313,7 @@ function flowContext(server: OAuthServer, identity: Identity, runtime: Runtime):
   const { network, clock, emit, clientName, secretReader } = runtime
   const { name, url, settings } = server
   return {
-    ...network(name, url, configuredUrls(settings)),
+    ...network(name, url, networkOptions(settings)),
     server: name,
     emit,
     clock,

@@ -71,7 +71,7 @@ async function askPerson<T>(
     ...(prompt && { prompt }),
     ...(dpopKey && { dpopJkt: await dpopThumbprint(dpopKey) }),
   })
-  const authorizationHost = context.judgeUrl(authorization.url, 'authorization_endpoint').host
+  const { host: authorizationHost } = await context.judgePage(authorization.url, 'authorization_endpoint')
   const pending = listener.expect({
     state: authorization.state,
     authorizationUrl: authorization.url,

@@ -28,6 +28,7 @@ async function obtain(
     clock,
     emit: (event) => void events.push(event),
     judgeUrl: (url) => new URL(url),
+    judgePage: async (url) => new URL(url),
     fetch: () => async (url) => {
       requests.push(String(url))
       return new Response('{"client_id":"fresh"}', { status: 201 })

@@ -76,7 +76,7 @@ export async function beginWebSignIn(
     ...(prompt && { prompt }),
     ...(dpopKey && { dpopJkt: await dpopThumbprint(dpopKey) }),
   })
-  const authorizationHost = context.judgeUrl(authorization.url, 'authorization_endpoint').host
+  const { host: authorizationHost } = await context.judgePage(authorization.url, 'authorization_endpoint')
   const deadline = context.clock.now() + timeout
   context.emit({
     type: 'authorization_started',

@@ -1,10 +1,11 @@
 import { isLatchkeyError, NetworkFailedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import type { EventListener, Stage } from '../events.ts'
-import type { Clock, Fetch } from '../ports.ts'
+import { ADDRESS_REFUSED, type Clock, type Reach, type ReachingFetch } from '../ports.ts'
+import { refusedAddress } from './url-policy.ts'
 
 export interface ExchangeParts {
-  readonly fetch: Fetch
+  readonly fetch: ReachingFetch
   readonly clock: Clock
   readonly emit: EventListener
   /** Name of the server in events. */
@@ -18,17 +19,19 @@ export interface ExchangeRequest {
   readonly init: RequestInit
   readonly stage: Stage
   readonly attempt: number
+  readonly reach: Reach
   readonly timeout?: number
 }
 
 /**
  * One HTTP exchange that is told of, without following redirects.
  *
- * @throws `network_failed` when no answer came; the abort reason of the caller's own signal
+ * @throws `network_failed` when no answer came; `url_refused` when the name leads out of reach; the abort reason of the
+ *   caller's own signal
  */
 export async function exchange(
   { fetch, clock, emit, server, userAgent }: ExchangeParts,
-  { input, init, stage, attempt, timeout }: ExchangeRequest,
+  { input, init, stage, attempt, reach, timeout }: ExchangeRequest,
 ): Promise<Response> {
   const started = clock.monotonic()
   const duration = () => Math.round(clock.monotonic() - started)
@@ -40,12 +43,13 @@ export async function exchange(
   const limit = timeout === undefined ? undefined : timeLimit(clock, timeout)
   const signals = [own, limit].filter((signal) => signal != null)
   try {
-    const response = await fetch(input, {
+    const sent: RequestInit = {
       ...init,
       headers: withUserAgent(init.headers ?? request?.headers, userAgent),
       redirect: 'manual',
       ...(signals.length > 0 && { signal: signals.length === 1 ? signals[0]! : AbortSignal.any(signals) }),
-    })
+    }
+    const response = await fetch(input, sent, reach)
     const type = response.headers.get('content-type')
     emit({
       ...told,
@@ -58,6 +62,7 @@ export async function exchange(
     if (own?.aborted || isLatchkeyError(error)) throw error
     const failure = limit?.aborted ? `no answer within ${timeout! / 1000} s` : reasonOf(error)
     emit({ ...told, duration: duration(), failure })
+    if (failure === ADDRESS_REFUSED) throw refusedAddress(url, `${stage} URL`, error)
     throw new NetworkFailedError({
       message: `${new URL(url).host} could not be reached (${failure}).`,
       remedy:

@@ -5,6 +5,7 @@ import { sleep } from '../sleep.ts'
 import { type ExchangeParts, exchange, reasonOf } from './exchange.ts'
 import { readRetryAfter, retryDelay } from './retry.ts'
 import type { UrlPolicy } from './url-policy.ts'
+import type { WithinReach } from './within-reach.ts'
 
 /** One try of a machine request, body included, in milliseconds. */
 const REQUEST_TIMEOUT = 15_000
@@ -20,6 +21,12 @@ interface ProtocolRequest {
   readonly sign: SignTry | undefined
 }
 
+/** What decides where a request may go. */
+export interface Judging {
+  readonly policy: UrlPolicy
+  readonly within: WithinReach
+}
+
 /**
  * The `fetch` of one stage of the protocol: judges every URL and redirect hop, limits time, and tries again what may be
  * sent again: GETs, a repeatable POST, one that was not sent at all, answers that say "not now".
@@ -29,7 +36,7 @@ interface ProtocolRequest {
 export function createProtocolFetch(
   stage: Stage,
   parts: ExchangeParts,
-  policy: UrlPolicy,
+  judging: Judging,
   { sign, repeatable = false, tries = MAX_TRIES }: StageOptions = {},
 ): Fetch {
   return async (input, init = {}) => {
@@ -39,7 +46,7 @@ export function createProtocolFetch(
       const last = attempt >= tries
       let delay = retryDelay(attempt)
       try {
-        const response = await followRedirects(parts, policy, request, attempt)
+        const response = await followRedirects(parts, judging, request, attempt)
         const retryAfter = readRetryAfter(response, parts.clock.now())
         if (last || !isNotNow(response, mayRepeat) || retryAfter === 'too long') return response
         await response.body?.cancel()
@@ -57,20 +64,21 @@ export function createProtocolFetch(
 /** Metadata may be redirected (each hop judged anew); a POST carries credentials and is never sent on. */
 async function followRedirects(
   parts: ExchangeParts,
-  policy: UrlPolicy,
+  { policy, within }: Judging,
   { url, init, stage, sign }: ProtocolRequest,
   attempt: number,
 ): Promise<Response> {
   let input = url
   let hopInit = init
   for (let hop = 0; ; hop += 1) {
-    const { origin } = policy.judge(input, `${stage} URL`)
+    const judged = policy.judge(input, `${stage} URL`)
     const signed = sign ? await sign(input, hopInit) : hopInit
-    const response = await exchange(parts, { input, init: signed, stage, attempt, timeout: REQUEST_TIMEOUT })
+    const request = { input, init: signed, stage, attempt, timeout: REQUEST_TIMEOUT }
+    const response = await within(judged, (reach) => exchange(parts, { ...request, reach }))
     const target = isGet(init) && hop < MAX_REDIRECTS ? redirectTarget(response, input) : undefined
     if (!target) return response
     await response.body?.cancel()
-    if (target.origin !== origin) hopInit = withoutHeadersOfTheUser(hopInit)
+    if (target.origin !== judged.origin) hopInit = withoutHeadersOfTheUser(hopInit)
     input = target.href
   }
 }

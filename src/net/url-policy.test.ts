@@ -16,7 +16,8 @@ describe('a remote server may name', () => {
     'https://192.169.0.1/',
     'https://100.128.0.1/',
     'https://11.0.0.1/',
-    'https://[2001:db8::1]/',
+    'https://[2606:4700::1111]/',
+    'https://[64:ff9b::808:808]/',
     'https://fd12.example/',
   ])('%s', (url) => {
     expect(createUrlPolicy(REMOTE).judge(url, 'token_endpoint').href).toBe(url)
@@ -40,14 +41,22 @@ describe('a remote server may name', () => {
     ['[NET-03] a private network (172.16/12)', 'https://172.31.255.255/', /private network/],
     ['[NET-03] a private network (192.168/16)', 'https://192.168.0.1:8443/', /private network/],
     ['a shared network (100.64/10)', 'https://100.127.0.1/', /private network/],
-    ['[NET-03] cloud metadata (169.254/16)', 'https://169.254.169.254/latest', /private network/],
+    ['[NET-03] cloud metadata (169.254/16)', 'https://169.254.169.254/latest', /no single computer/],
     ['a private address in decimal', 'https://167772161/', /private network/],
     ['[NET-04] a private address in octal', 'https://0300.0250.1/', /private network/],
     ['a private address with a final dot', 'https://10.1.2.3./', /private network/],
     ['[NET-03] a private IPv6 network', 'https://[fd12:3456::1]/', /private network/],
-    ['[NET-03] an IPv6 neighbour', 'https://[fe80::1]/', /private network/],
+    ['[NET-03] an IPv6 neighbour', 'https://[fe80::1]/', /no single computer/],
     ['[NET-04] a private address in IPv6', 'https://[::ffff:10.1.2.3]/', /private network/],
-    ['a private address behind NAT64', 'https://[64:ff9b::169.254.169.254]/', /private network/],
+    ['cloud metadata behind NAT64', 'https://[64:ff9b::169.254.169.254]/', /no single computer/],
+    ['a private address behind NAT64', 'https://[64:ff9b::10.0.0.1]/', /private network/],
+    ['a private address in 6to4', 'https://[2002:a00:1::]/', /private network/],
+    ['a private address in RFC 6145', 'https://[::ffff:0:a00:1]/', /private network/],
+    ['a group of computers', 'https://224.0.0.1/', /no single computer/],
+    ['all of them', 'https://255.255.255.255/', /no single computer/],
+    ['an address for documents', 'https://[2001:db8::1]/', /no single computer/],
+    ['an address for benchmarks', 'https://198.18.0.1/', /no single computer/],
+    ['an IPv4 address of the first IPv6', 'https://[::7f00:1]/', /no single computer/],
     ['[OPEN-01] a script', 'javascript:alert(1)', /only https/],
     ['[OPEN-01] a file', 'file:///etc/passwd', /only https/],
     ['[OPEN-01] data', 'data:text/html,x', /only https/],
@@ -87,9 +96,44 @@ test('a server in a private network may name its neighbours, but not this machin
 })
 
 test('[NET-10] what stands in the configuration may be anywhere', () => {
-  const { judge } = createUrlPolicy(REMOTE, ['https://10.0.0.7/authorize'])
+  const { judge } = createUrlPolicy(REMOTE, { configured: ['https://10.0.0.7/authorize'] })
   expect(judge('https://10.0.0.7/token', 'token_endpoint').host).toBe('10.0.0.7')
   expect(() => judge('https://10.0.0.8/token', 'token_endpoint')).toThrow(/private network/)
+})
+
+test('a server in a private network may not name what belongs to no single computer, cloud metadata least of all', () => {
+  for (const server of ['https://192.168.7.1/mcp', LOCAL]) {
+    const judge = () => createUrlPolicy(server).judge('https://169.254.169.254/latest', 'token_endpoint')
+    expect(judge).toThrow(/no single computer/)
+  }
+})
+
+test('the user may allow a remote server its private neighbours, and nothing else', () => {
+  const { judge } = createUrlPolicy(REMOTE, { privateAddresses: true })
+  expect(judge('https://10.0.0.7/token', 'token_endpoint').host).toBe('10.0.0.7')
+  expect(() => judge('https://127.0.0.1/', 'token_endpoint')).toThrow(/this machine/)
+  expect(() => judge('https://169.254.169.254/', 'token_endpoint')).toThrow(/no single computer/)
+})
+
+test.each([LOCAL, 'https://10.0.0.7/mcp', 'https://169.254.169.254/', 'http://mcp.example/mcp'])(
+  'a program whose users name the servers can refuse %s',
+  (server) => {
+    expect(() => createUrlPolicy(server, { publicOnly: true }).judge(server, 'server URL')).toThrow(
+      UrlRefusedError,
+    )
+  },
+)
+
+test.each([
+  [REMOTE, 'https://as.example/', 'public', 'https://mcp.example'],
+  [REMOTE, 'https://mcp.example/x', 'any', 'https://mcp.example'],
+  ['http://mcp.example/mcp', 'https://as.example/', 'public', undefined],
+  ['https://10.0.0.1/mcp', 'https://as.example/', 'private', undefined],
+  [LOCAL, 'https://as.example/', 'loopback', undefined],
+])('%s → %s may be reached as far as %s', (server, url, reach, widensFor) => {
+  const policy = createUrlPolicy(server)
+  expect(policy.reach(new URL(url))).toBe(reach)
+  expect(policy.widensFor).toBe(widensFor)
 })
 
 test('the origin the user configured is the choice of the user', () => {
