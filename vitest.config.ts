@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     globalSetup: ['./test/fixtures/test-run.ts'],
-    reporters: ['default', './test/report-file.ts', './test/skip-reporter.ts'],
+    reporters: ['default', './test/report-file.ts', './test/connection-reporter.ts', './test/skip-reporter.ts'],
     // Most tests wait for locks, processes and sockets, and leave the processors to others meanwhile.
     maxWorkers: Math.max(3, availableParallelism()),
     // Real servers, processes and browsers on a small machine.

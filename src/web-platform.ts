@@ -1,10 +1,11 @@
 import { createMemoryStore } from './credentials/memory-store.ts'
 import { UnsupportedError } from './errors/index.ts'
+import { webFetch } from './net/web-fetch.ts'
 import type { FullPlatform } from './options.ts'
 
 /** The parts every JavaScript runtime has. */
 export const webPlatform: FullPlatform = {
-  fetch: (input, init) => globalThis.fetch(input, init),
+  fetch: webFetch,
   clock: {
     now: () => Date.now(),
     monotonic: () => performance.now(),

@@ -9,6 +9,7 @@ import { createHome, type Finished, finished, type Home } from './fixtures/built
 import { EXAMPLES, type ExampleServers } from './fixtures/example-servers.ts'
 import { parameters } from './fixtures/request-log.ts'
 import { storedLogins } from './fixtures/stored-logins.ts'
+import { WATCHED } from './fixtures/watched.ts'
 
 // Every program of examples/, as it stands there, as a process of its own against real servers.
 
@@ -53,7 +54,7 @@ function run(name: string): Promise<Finished> {
     ...home.env,
     ...servers.env,
     LATCHKEY_HOME: join(home.path, 'store'),
-    NODE_OPTIONS: `--import=${listenLog}`,
+    NODE_OPTIONS: `${WATCHED.NODE_OPTIONS} --import=${listenLog}`,
     LISTEN_LOG: listenFile(),
   }
   return finished(spawn(process.execPath, [join(folder, `${name}.mjs`)], { env, cwd: home.path }))

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import type { HttpServerConfig } from '../src/config/input.ts'
 import type { LatchkeyEvent } from '../src/events.ts'
+import { WATCHED } from './fixtures/watched.ts'
 
 /** What one process is to do: open a session, call `whoami` so many times at once, close, end by itself. */
 export interface SessionWork {
@@ -71,7 +72,7 @@ export async function buildProgram(name: string): Promise<BundledProgram> {
 async function run(program: string, home: string, work: SessionWork): Promise<FinishedSession> {
   const { PATH = '' } = process.env
   const child = spawn(process.execPath, [program, JSON.stringify(work)], {
-    env: { PATH, HOME: home, LATCHKEY_HOME: home, BROWSER: consentBrowser },
+    env: { PATH, HOME: home, LATCHKEY_HOME: home, BROWSER: consentBrowser, ...WATCHED },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const [stdout, stderr] = [text(child.stdout), text(child.stderr)]

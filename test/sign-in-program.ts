@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { expect } from 'vitest'
 import type { HttpServerConfig } from '../src/config/input.ts'
 import type { LatchkeyEvent } from '../src/events.ts'
+import { WATCHED } from './fixtures/watched.ts'
 import { type BundledProgram, buildProgram } from './session-program.ts'
 
 export interface SignInWork {
@@ -51,7 +52,7 @@ export async function buildSignInProgram(): Promise<SignInProgram> {
 function start(program: string, home: string, work: SignInWork): SignInProcess {
   const { PATH = '' } = process.env
   const child = spawn(process.execPath, [program, JSON.stringify(work)], {
-    env: { PATH, HOME: home, LATCHKEY_HOME: home },
+    env: { PATH, HOME: home, LATCHKEY_HOME: home, ...WATCHED },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const opened: string[] = []

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { build } from 'esbuild'
+import { WATCHED } from './fixtures/watched.ts'
 
 /** A folder of its own under the system's temporary folder; `remove` it in the end. */
 export async function temporaryFolder(): Promise<{ path: string; remove(): Promise<void> }> {
@@ -64,7 +65,7 @@ export function startStoreChild(
   { env = process.env, prefix = [] }: { env?: NodeJS.ProcessEnv; prefix?: readonly string[] } = {},
 ): StoreChild {
   const [command = '', ...rest] = [...prefix, process.execPath, program, ...args]
-  const child = spawn(command, rest, { env, stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(command, rest, { env: { ...env, ...WATCHED }, stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const ended = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const next = async (): Promise<unknown> => {

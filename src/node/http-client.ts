@@ -1,9 +1,9 @@
-import { channel } from 'node:diagnostics_channel'
 import { lookup } from 'node:dns'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Agent, buildConnector, Dispatcher } from 'undici'
 import { ADDRESS_REFUSED, type Reach, type ReachingFetch, type Whereabouts } from '../ports.ts'
+import { tellDecision } from './connection-decisions.ts'
 import { proxiesOf } from './proxy-environment.ts'
 
 export interface HttpClientOptions {
@@ -20,9 +20,6 @@ export interface HttpClient {
 
 type Connect = buildConnector.connector
 type Undici = typeof import('./bundled-undici.ts')
-
-/** Every decision about a connection: `{ hostname, port, reach }` before it, `{ hostname, addresses, reach }` once resolved. */
-const decisions = channel('latchkey:connection')
 
 /**
  * Node's `fetch` on connections of our own: a name is resolved once, its addresses are judged, and one of those that were
@@ -41,7 +38,7 @@ export function createHttpClient({ env, isWithinReach }: HttpClientOptions): Htt
       lookup(hostname, { ...options, all: true }, (error, found) => {
         if (error) return callback(error, [])
         const addresses = found.filter(({ address }) => isWithinReach(address, reach))
-        decisions.publish({ hostname, addresses: addresses.map(({ address }) => address), reach })
+        tellDecision({ hostname, addresses: addresses.map(({ address }) => address), reach })
         const [first] = addresses
         if (!first) return callback(new AddressRefusedError(hostname), [])
         if (options.all) callback(null, addresses)
@@ -53,7 +50,7 @@ export function createHttpClient({ env, isWithinReach }: HttpClientOptions): Htt
     const connect = buildConnector({ lookup: guardedLookup(reach) })
     return (options, callback) => {
       const { hostname, port, protocol, host } = options
-      decisions.publish({ hostname, port: Number(port) || (protocol === 'https:' ? 443 : 80), reach })
+      tellDecision({ hostname, port: Number(port) || (protocol === 'https:' ? 443 : 80), reach })
       if (isIP(hostname) && !isWithinReach(hostname, reach)) {
         callback(new AddressRefusedError(hostname), null)
         return
@@ -74,7 +71,12 @@ export function createHttpClient({ env, isWithinReach }: HttpClientOptions): Htt
   const makeDispatcher = async (reach: Reach): Promise<Dispatcher> => {
     const undici = await import('./bundled-undici.ts')
     const options: Agent.Options = { connect: connectorFor(undici, reach) }
-    return proxies ? new undici.EnvHttpProxyAgent({ ...options, ...proxies }) : new undici.Agent(options)
+    if (!proxies) return new undici.Agent(options)
+    for (const url of [proxies.httpProxy, proxies.httpsProxy].filter(Boolean)) {
+      const { hostname, port, protocol } = new URL(url)
+      tellDecision({ hostname, port: Number(port) || (protocol === 'https:' ? 443 : 80), reach: 'any' })
+    }
+    return new undici.EnvHttpProxyAgent({ ...options, ...proxies })
   }
 
   const whereabouts: Whereabouts = {

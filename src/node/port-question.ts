@@ -1,6 +1,7 @@
 import { get, type IncomingMessage } from 'node:http'
 import type { RedirectAddress } from '../ports.ts'
 import { systemClock } from './clock.ts'
+import { tellDecision } from './connection-decisions.ts'
 
 /** Where a process asks whether it is a sign-in that holds a port. */
 const PATH = '/.latchkey'
@@ -26,7 +27,12 @@ export function answerToQuestion(
  */
 export async function isSigningIn(host: RedirectAddress['host'], port: number): Promise<boolean> {
   const addresses = host === 'localhost' ? ['127.0.0.1', '[::1]'] : [host]
-  const answers = await Promise.all(addresses.map((address) => ask(`http://${address}:${port}${PATH}`)))
+  const answers = await Promise.all(
+    addresses.map((address) => {
+      tellDecision({ hostname: address.replace(/[[\]]/g, ''), port, reach: 'loopback' })
+      return ask(`http://${address}:${port}${PATH}`)
+    }),
+  )
   return answers.includes(true)
 }
 
