@@ -592,6 +592,19 @@ describe('server shapes that lead to an error', () => {
     if (remedy) expect(error.remedy).toMatch(remedy)
   })
 
+  test('a document that names a thousand authorization servers has eight of them asked', async () => {
+    const { server, outcome } = await login({
+      server: { mcp: { resourceMetadata: 'none' } },
+      answers: (s) => ({
+        [`${PRM}/mcp`]: resourceMetadata(s, {
+          authorization_servers: Array.from({ length: 1000 }, (_, index) => `${s.origin}/gone-${index}`),
+        }),
+      }),
+    })
+    await expect(outcome).rejects.toMatchObject({ code: 'discovery_failed' })
+    expect(server.requests.lines().filter((line) => line.includes('/gone-'))).toHaveLength(8 * 3)
+  })
+
   test.each([
     ['resource metadata', `${PRM}/mcp`, ['POST /mcp']],
     ['server metadata', AS, ['POST /mcp', `GET ${PRM}/mcp`]],

@@ -22,6 +22,9 @@ interface Acceptance {
   readonly missingPkce: boolean
 }
 
+/** So many authorization servers of one resource are asked: each costs up to three requests. */
+const MOST_SERVERS = 8
+
 /** Asks candidates one after the other and keeps the record of it. */
 export class DiscoverySearch {
   readonly attempts: DiscoveryAttempt[] = []
@@ -50,7 +53,7 @@ export class DiscoverySearch {
   }
 
   async firstServer(issuers: readonly string[]): Promise<ServerMetadata | undefined> {
-    for (const issuer of issuers) {
+    for (const issuer of issuers.slice(0, MOST_SERVERS)) {
       const metadata = await this.#server(serverMetadataUrls(issuer), () => issuer)
       if (metadata) return metadata
     }

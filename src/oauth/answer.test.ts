@@ -70,10 +70,18 @@ describe('readAnswer', () => {
     expect(sent).toBeLessThan(30)
   })
 
+  test('refuses JSON of more than 10,000 values, wherever they are', async () => {
+    const list = (length: number) => JSON.stringify({ a: { b: new Array(length).fill(1) } })
+    // With the list itself and the two objects around it.
+    expect((await read(list(9_997))).members).toBeDefined()
+    expect(await codeOf(read(list(9_998)))).toBe('response_invalid')
+  })
+
   test('[NET-09] refuses JSON nested deeper than 32 and takes 32', async () => {
     const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
     expect((await read(nested(32))).members).toBeDefined()
     expect(await codeOf(read(nested(33)))).toBe('response_invalid')
+    expect(await codeOf(read(nested(100_000)))).toBe('response_invalid')
     expect(await codeOf(read(`{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`))).toBe('response_invalid')
   })
 

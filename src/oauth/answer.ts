@@ -6,6 +6,8 @@ import { withoutEcho } from './echo.ts'
 const BODY_LIMIT = 1_048_576
 /** How deep its JSON may nest. */
 const DEPTH_LIMIT = 32
+/** How many values may be in it, at all depths. */
+const VALUE_LIMIT = 10_000
 
 /** An HTTP answer whose body was read once, under a limit, before anybody judges it. */
 export interface Answer {
@@ -23,7 +25,8 @@ export interface Answer {
  * errors with status 200. Members that are `null` are dropped; an error that repeats one of the `secrets` that were sent
  * says nothing.
  *
- * @throws `response_invalid` for a body over 1 MB or nested deeper than 32, `network_failed` when it breaks off
+ * @throws `response_invalid` for a body over 1 MB, nested deeper than 32 or of more than 10,000 values, `network_failed`
+ *   when it breaks off
  */
 export async function readAnswer(
   response: Response,
@@ -41,7 +44,7 @@ export async function readAnswer(
     headers: response.headers,
     contentType,
     members: discreet(
-      membersOf(text, contentType, () => invalid(response, url, 'its JSON is nested too deep')),
+      membersOf(text, contentType, (excess) => invalid(response, url, excess)),
       secrets.filter((secret) => secret !== undefined),
     ),
   }
@@ -120,7 +123,7 @@ function invalid(response: Response, url: string, why: string): ResponseInvalidE
 function membersOf(
   text: string,
   contentType: string | undefined,
-  tooDeep: () => Error,
+  refuse: (excess: string) => Error,
 ): JsonObject | undefined {
   const trimmed = text.trim()
   if (trimmed.startsWith('{')) {
@@ -130,7 +133,8 @@ function membersOf(
     } catch {
       return undefined
     }
-    if (depth(value) > DEPTH_LIMIT) throw tooDeep()
+    const excess = excessOf(value)
+    if (excess) throw refuse(excess)
     return Object.fromEntries(Object.entries(value as JsonObject).filter(([, member]) => member !== null))
   }
   if (
@@ -142,9 +146,16 @@ function membersOf(
   return undefined
 }
 
-function depth(value: JsonValue | undefined, level = 0): number {
-  if (level > DEPTH_LIMIT || typeof value !== 'object' || value === null) return level
-  let deepest = level + 1
-  for (const member of Object.values(value)) deepest = Math.max(deepest, depth(member, level + 1))
-  return deepest
+/** What there is too much of. Level by level, so that what is nested deep does not take the stack along. */
+function excessOf(value: JsonValue): string | undefined {
+  let count = 0
+  let level: (JsonValue | undefined)[] = [value]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    count += level.length
+    if (count > VALUE_LIMIT) return `it has more than ${VALUE_LIMIT.toLocaleString('en')} values`
+    const containers = level.filter((item) => typeof item === 'object' && item !== null)
+    if (containers.length > 0 && depth >= DEPTH_LIMIT) return 'its JSON is nested too deep'
+    level = containers.flatMap((container) => Object.values(container as JsonObject))
+  }
+  return undefined
 }
