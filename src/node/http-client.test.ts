@@ -35,7 +35,7 @@ function closed(server: Server): Promise<void> {
 }
 
 describe('a connection', () => {
-  test('is not made where every address of a name is out of reach', async () => {
+  test('[NET-11] is not made where every address of a name is out of reach', async () => {
     const { port, connections } = await countingServer()
     const { fetch, whereabouts } = createHttpClient({ env: {}, isWithinReach })
     for (const reach of ['public', 'private'] as const) {
@@ -84,7 +84,7 @@ describe('a connection', () => {
     ])
   })
 
-  test('goes to one of the judged addresses alone where a name has several', async () => {
+  test('[NET-11] goes to one of the judged addresses alone where a name has several', async () => {
     const { port } = await countingServer()
     const judged: string[] = []
     const { fetch } = createHttpClient({

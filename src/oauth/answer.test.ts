@@ -70,7 +70,7 @@ describe('readAnswer', () => {
     expect(sent).toBeLessThan(30)
   })
 
-  test('refuses JSON of more than 10,000 values, wherever they are', async () => {
+  test('[NET-09] refuses JSON of more than 10,000 values, wherever they are', async () => {
     const list = (length: number) => JSON.stringify({ a: { b: new Array(length).fill(1) } })
     // With the list itself and the two objects around it.
     expect((await read(list(9_997))).members).toBeDefined()
