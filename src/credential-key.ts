@@ -6,6 +6,7 @@ export const IDENTITY_MEMBERS: Readonly<Record<CredentialKey['kind'], readonly s
   tokens: ['server_url', 'configured_client_id'],
   registrations: ['issuer', 'redirect_uri'],
   sign_ins: ['state'],
+  issuers: ['server_url', 'configured_client_id'],
 }
 
 /** One string per key: equal exactly when kind, domain, account and all of the identity are equal. */
