@@ -51,6 +51,7 @@ const TOKEN_SET: Members<TokenSet> = {
 const REGISTRATION: Members<ClientRegistration> = {
   issuer: text,
   redirect_uri: text,
+  token_endpoint: optionalText,
   client_id: text,
   client_secret: optionalText,
   client_secret_expires_at: optionalSeconds,

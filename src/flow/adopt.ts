@@ -190,7 +190,7 @@ function asTokens(
 /** A registration is worth keeping where the next sign-in can wait at the address it is for. */
 function registrationOf(
   { settings, strange }: AdoptRequest,
-  { issuer }: ServerMetadata,
+  { issuer, token_endpoint }: ServerMetadata,
   { kind, client }: AdoptedClient,
   { clock }: FlowContext,
 ): ClientRegistration | undefined {
@@ -205,6 +205,7 @@ function registrationOf(
     ...client,
     issuer,
     redirect_uri: redirectUri,
+    token_endpoint,
     ...(client_secret_expires_at !== undefined && { client_secret_expires_at }),
     ...(client_id_issued_at !== undefined && { client_id_issued_at }),
     ...(strange.scope !== undefined && { scope: strange.scope }),
