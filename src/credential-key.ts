@@ -6,6 +6,7 @@ export const IDENTITY_MEMBERS: Readonly<Record<CredentialKey['kind'], readonly s
   tokens: ['server_url', 'configured_client_id'],
   registrations: ['issuer', 'redirect_uri'],
   sign_ins: ['state'],
+  issuers: ['server_url', 'configured_client_id'],
 }
 
 /** One string per key: equal exactly when kind, domain, account and all of the identity are equal. */
@@ -18,18 +19,31 @@ export function canonicalKey(key: CredentialKey): string {
   ])
 }
 
-/** True when the record repeats every member of the identity. An inherited or absent member is never equal. */
+/**
+ * True when the record repeats every member of the identity, and names no other account. An inherited or absent member is
+ * never equal.
+ */
 export function repeatsIdentity(key: CredentialKey, record: JsonObject): boolean {
-  return IDENTITY_MEMBERS[key.kind].every(
-    (member) => Object.hasOwn(record, member) && record[member] === key.identity[member],
+  return isOfAccount(record, key.account) && repeatsMembers(key, record)
+}
+
+function repeatsMembers({ kind, identity }: CredentialKey, record: JsonObject): boolean {
+  return IDENTITY_MEMBERS[kind].every(
+    (member) => Object.hasOwn(record, member) && record[member] === identity[member],
   )
 }
 
-/** The key that finds this record again, or `undefined` when it does not hold a whole identity. */
+/** A record need not name its account; where it does, it is of no other. */
+function isOfAccount(record: JsonObject, account: string | null): boolean {
+  return !Object.hasOwn(record, 'account') || record.account === account
+}
+
+/** The key that finds this record again; `undefined` when it does not hold a whole identity, or names another account. */
 export function keyOfRecord(
   place: Pick<CredentialKey, 'kind' | 'serverDomain' | 'account'>,
   record: JsonObject,
 ): CredentialKey | undefined {
+  if (!isOfAccount(record, place.account)) return undefined
   const identity: Record<string, string | null> = {}
   for (const member of IDENTITY_MEMBERS[place.kind]) {
     const value = Object.hasOwn(record, member) ? record[member] : undefined
@@ -57,12 +71,12 @@ export function assertKey(key: CredentialKey): void {
 /** Throws `TypeError` for a record that could not be found again under this key. */
 export function assertRecord(key: CredentialKey, record: JsonObject): void {
   assertKey(key)
-  if (!repeatsIdentity(key, record)) {
+  if (!repeatsMembers(key, record)) {
     throw new TypeError(
       `The record does not repeat the identity of its key (${Object.keys(key.identity).join(', ')})`,
     )
   }
-  if (Object.hasOwn(record, 'account') && record.account !== key.account) {
+  if (!isOfAccount(record, key.account)) {
     throw new TypeError('The record is of another account than its key')
   }
 }

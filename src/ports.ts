@@ -52,11 +52,11 @@ export interface JsonObject {
  * compares all of it (the file store by the members of the record, others by a digest of it).
  */
 export interface CredentialKey {
-  readonly kind: 'tokens' | 'registrations' | 'sign_ins'
+  readonly kind: 'tokens' | 'registrations' | 'sign_ins' | 'issuers'
   /** `server_domain` of the configured URL: lower-case host, `_port` when not the default, IPv6 with `-`. */
   readonly serverDomain: string
   readonly account: string | null
-  /** tokens: `server_url`, `configured_client_id`. registrations: `issuer`, `redirect_uri`. sign_ins: `state`. */
+  /** tokens, issuers: `server_url`, `configured_client_id`. registrations: `issuer`, `redirect_uri`. sign_ins: `state`. */
   readonly identity: Readonly<Record<string, string | null>>
 }
 

@@ -1,13 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { OAuthConfig } from '../src/public.ts'
-import type { McpServerFixture } from './fixtures/mcp-server.ts'
-import { startProtectedServer } from './fixtures/protected-server.ts'
+import { DOCUMENT, type MovingServer, SECRET, sentTo, startMovingServer } from './fixtures/moving-server.ts'
 import { parameters } from './fixtures/request-log.ts'
-import {
-  type ScriptedAuthorizationServer,
-  startScriptedAuthorizationServer,
-} from './fixtures/scripted-authorization-server.ts'
-import { failureOf, freePort, openWorkbench, type Workbench } from './fixtures/workbench.ts'
+import { failureOf } from './fixtures/workbench.ts'
 
 // An MCP server that moves to another authorization server while a login of the first one is alive.
 
@@ -16,57 +11,20 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map((each) => each.close()))
 })
 
-const SECRET = 'secret-of-the-first'
-const DOCUMENT = 'https://app.example.com/oauth/client.json'
-
-interface Scene {
-  first: ScriptedAuthorizationServer
-  second: ScriptedAuthorizationServer
-  server: McpServerFixture
-  bench: Workbench
-  callback_port: number
-  /** The resource metadata names the second one from now on, and only its tokens are taken. */
-  move(): void
-}
-
-async function scene(): Promise<Scene> {
-  const callback_port = await freePort()
-  const redirect_uris = [`http://localhost:${callback_port}/callback`]
-  const clients = [
-    { client_id: 'mine', client_secret: SECRET, redirect_uris },
-    { client_id: DOCUMENT, redirect_uris },
-  ]
-  const [first, second] = [
-    await startScriptedAuthorizationServer({ clients }),
-    await startScriptedAuthorizationServer({ clients }),
-  ]
-  for (const { scripts } of [first, second]) {
-    scripts.metadata = (_request, { body }) => ({
-      body: { ...(body as object), client_id_metadata_document_supported: true },
-    })
-  }
-  const server = await startProtectedServer(first)
-  const bench = await openWorkbench()
-  opened.push(bench, server, first, second)
-  const move = () => {
-    const { issuer, verifyAccessToken } = second
-    server.protect = { kind: 'oauth', authorizationServers: [issuer], verify: verifyAccessToken }
-    server.requests.clear()
-  }
-  return { first, second, server, bench, callback_port, move }
+async function scene(): Promise<MovingServer> {
+  const started = await startMovingServer()
+  opened.push(started)
+  return started
 }
 
 /** Opens a session before the move and calls a tool after it. */
-async function callAfterMove({ bench, server, callback_port, move }: Scene, auth: OAuthConfig = {}) {
+async function callAfterMove({ bench, server, callback_port, move }: MovingServer, auth: OAuthConfig = {}) {
   const config = { demo: { url: server.url, auth: { callback_port, ...auth } } }
   const session = await bench.client(config).createSession('demo')
   await session.callTool('whoami')
   move()
   return session.callTool('whoami')
 }
-
-const sentTo = ({ requests }: ScriptedAuthorizationServer) =>
-  JSON.stringify(requests.map(({ path, headers, body }) => [path, headers.authorization, body]))
 
 test('[BIND-02] [BIND-03] [REF-01] a registered client: the metadata is read again, a new client registered, and nothing of the first login goes to the second', async () => {
   const all = await scene()

@@ -203,7 +203,10 @@ test('[CC-05] client credentials: the audience of the assertion may be another o
   const assertion_audience = `${authorizationServer.origin}/token`
   const auth = { grant: 'client_credentials', client_id: 'machine', private_key } as const
   await bench.login({ url: server.url, auth })
-  await bench.login({ url: server.url, auth: { ...auth, assertion_audience } })
+  await bench.login({
+    url: server.url,
+    auth: { ...auth, assertion_audience, issuer: authorizationServer.issuer },
+  })
   expect(tokenRequests(authorizationServer).map((sent) => claimsOf(sent).aud)).toEqual([
     authorizationServer.issuer,
     assertion_audience,

@@ -33,6 +33,8 @@ interface Medium {
   dump(): Promise<string>
   /** Puts the stored value of the one record where that of the other is. */
   move(from: CredentialStore, one: CredentialKey, other: CredentialKey): Promise<void>
+  /** The same behind a database that answers every question with what it answered to the first. */
+  openLying(): CredentialStore
   /** Puts something else where the one record is. */
   plant(content: string): Promise<void>
 }
@@ -108,6 +110,16 @@ function sealedTests(newMedium: () => Promise<Medium>): void {
     expect((await store.read(theirs))?.key).toEqual(theirs)
   })
 
+  test('a database that answers with the row of another key is not believed', async () => {
+    const medium = await newMedium()
+    const store = medium.open(FIRST)
+    const [mine, theirs] = [tokens('mallory'), tokens('alice')]
+    for (const key of [mine, theirs]) await store.write(key, recordOf(key))
+    const lying = medium.openLying()
+    expect((await lying.read(theirs))?.key).toEqual(theirs)
+    await expect(lying.read(mine)).rejects.toMatchObject({ code: 'store_failed' })
+  })
+
   test.each([
     ['another program’s text', 'hello'],
     ['nothing', ''],
@@ -129,6 +141,15 @@ function sealedTests(newMedium: () => Promise<Medium>): void {
     const medium = await newMedium()
     expect(medium.open(FIRST).locate(tokens())).not.toMatch(/127\.0\.0\.1|:\/\//)
   })
+}
+
+/** Asks once, and repeats the answer. */
+function firstAnswer<Args extends unknown[], Answer>(ask: (...args: Args) => Promise<Answer>) {
+  let answer: Promise<Answer> | undefined
+  return (...args: Args): Promise<Answer> => {
+    answer ??= ask(...args)
+    return answer
+  }
 }
 
 /** A server that takes connections and never answers. */
@@ -164,6 +185,10 @@ requires('redis', await hasRedis())('redis', () => {
     const record = async (): Promise<string> => (await client.keys(`${prefix}record:*`))[0]!
     return {
       open: (keys) => createRedisStore({ client, keys, prefix }),
+      openLying() {
+        const lying = firstAnswer((args: string[]) => client.sendCommand(args))
+        return createRedisStore({ client: { sendCommand: lying }, keys: FIRST, prefix })
+      },
       async dump() {
         const lines = []
         for (const name of (await client.keys(`${prefix}*`)).sort()) {
@@ -304,6 +329,10 @@ requires('postgres', await hasPostgres())('postgres', () => {
     await names.newStore(table)
     return {
       open: (keys) => createPostgresStore({ pool, keys, table }),
+      openLying() {
+        const query = firstAnswer((text: string, values?: unknown[]) => pool.query(text, values))
+        return createPostgresStore({ pool: { query }, keys: FIRST, table })
+      },
       async dump() {
         const { rows } = await pool.query(`SELECT * FROM ${table} ORDER BY id`)
         const locks = await pool.query(`SELECT id FROM ${table}_locks`)

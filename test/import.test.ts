@@ -370,6 +370,25 @@ describe('a refresh token goes only where it is from', () => {
     }
   })
 
+  test('the configured issuer counts whatever the server names, also with --yes; at that issuer nobody is asked', async () => {
+    const evil = await startAuthorizationServer()
+    const hostile = await startProtectedServer(evil)
+    try {
+      const login = await foreignLogin()
+      const auth = { client_id: String(login.client.client_id), issuer: as.issuer }
+      await home.configure({ mcpServers: { demo: { url: hostile.url, auth } } })
+      writePython(login, `${new URL(hostile.url).host}__mcp`, opaque)
+      const { code, stderr } = await run('import', 'mcp-use', '--yes')
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('(issuer_mismatch)') })
+      expect(evil.requests.to('/token')).toHaveLength(0)
+      await home.configure({ mcpServers: { demo: { url: mcp.url, auth } } })
+      writePython(login, `${netloc()}__mcp`, opaque)
+      expect((await run('import', 'mcp-use')).code).toBe(0)
+    } finally {
+      await Promise.all([evil.close(), hostile.close()])
+    }
+  })
+
   test('an ID token names the issuer as well', async () => {
     const claims = Buffer.from(JSON.stringify({ iss: 'https://elsewhere.example.com' })).toString('base64url')
     writePython(await foreignLogin(), `${netloc()}__mcp`, { ...opaque, id_token: `e30.${claims}.c2ln` })

@@ -38,6 +38,7 @@ test.each([
     signing_algorithm: 'ES256',
     key_id: 'k',
     assertion_audience: 'https://as/token',
+    issuer: 'https://as.example',
   },
   { ...machine, private_key_command: ['pass', 'show', 'key'] },
   { client_id: 'id', client_secret: 's', issuer: 'https://as.example' },
@@ -102,6 +103,11 @@ test.each([
   [{ ...enterprise, idp: { ...idp, id_token: 'a.b.c' } }, 'auth.idp.id_token_env', 'beside'],
   [{ ...enterprise, idp: { client_id: 'c', id_token: 'x' } }, 'auth.idp.issuer', 'missing'],
   [{ ...enterprise, idp: { ...idp, isuer: 'x' } }, 'auth.idp.isuer', 'unknown'],
+  [
+    { ...machine, private_key: PEM, assertion_audience: 'https://as/token' },
+    'auth.assertion_audience',
+    'without auth.issuer',
+  ],
   [{ client_id: 'id', private_key: PEM }, 'auth.private_key', 'no `grant`'],
   [{ issuer: 'https://as.example' }, 'auth.issuer', 'without effect'],
 ])('%j is refused at %s', (value, key, why) => {

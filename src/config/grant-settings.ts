@@ -92,6 +92,13 @@ export function checkGrant(settings: OAuthSettings, key: string, at: At): void {
       : `beside \`grant: ${grant}\``
     throw invalid(at(name), `without effect ${beside}.`, 'Remove it.')
   }
+  if (settings.assertion_audience !== undefined && !settings.issuer && !settings.oauth_provider) {
+    throw invalid(
+      at('assertion_audience'),
+      `without ${keyPath(key, 'issuer')}: another server than the one it is for could pass such an assertion on.`,
+      'Add the `issuer` of the authorization server. By default the audience is the issuer, and needs none.',
+    )
+  }
   const proofs = [...sourcesOf('client_secret'), ...sourcesOf('private_key')]
   if (proofs[1] !== undefined) throw oneOfThem(at(proofs[1]), at(proofs[0]!))
   const hasClient = settings.client_id !== undefined || settings.client_metadata_url !== undefined

@@ -47,7 +47,8 @@ export async function adoptLogin(
   if (stored && isSame(stored, strange)) return 'resumed'
   if (stored && !force) return 'kept'
   const { url: serverUrl, headers, settings } = server
-  const adoption = await planAdoption({ serverUrl, headers, settings, strange }, confirm, context)
+  const pinned = await keeper.pinnedIssuer()
+  const adoption = await planAdoption({ serverUrl, headers, settings, strange, pinned }, confirm, context)
   await beforeRenewal?.()
   // A login that was renewed and could not be written would be lost.
   await keeper.prepare()

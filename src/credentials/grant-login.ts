@@ -48,7 +48,7 @@ export class GrantLogin {
     const { keeper, context } = this.#parts
     await keeper.obtain(
       () => false,
-      (previous) => this.#get(undefined, acceptIssuer ? undefined : previous),
+      (previous) => this.#get(undefined, acceptIssuer ? undefined : previous, acceptIssuer),
     )
     context.emit({ type: 'signed_in', server: context.server })
   }
@@ -75,9 +75,10 @@ export class GrantLogin {
   /** The error for a token that is refused although it is new: the server has another authorization server now, or else. */
   async refused(challenge: ChallengeSummary, otherwise: (cause: unknown) => Error): Promise<Error> {
     const { server, keeper, context } = this.#parts
-    const previous = await keeper.read()
+    const { url: serverUrl, settings } = server
+    const pinned = await keeper.pinnedIssuer()
     try {
-      await discoverPinned({ serverUrl: server.url, settings: server.settings, challenge, previous }, context)
+      await discoverPinned({ serverUrl, settings, challenge, pinned }, context)
     } catch (error) {
       if ((error as { code?: unknown }).code === 'issuer_mismatch') return error as Error
       return otherwise(error)
@@ -85,9 +86,14 @@ export class GrantLogin {
     return otherwise(undefined)
   }
 
-  #get(challenge: ChallengeSummary | undefined, previous: TokenSet | undefined): Promise<TokenSet> {
-    const { server, context } = this.#parts
+  async #get(
+    challenge: ChallengeSummary | undefined,
+    previous: TokenSet | undefined,
+    acceptMove = false,
+  ): Promise<TokenSet> {
+    const { server, keeper, context } = this.#parts
     const { url: serverUrl, headers, settings } = server
-    return obtainToken({ serverUrl, headers, settings, challenge, previous }, context)
+    const pinned = await keeper.pinnedIssuer()
+    return obtainToken({ serverUrl, headers, settings, challenge, previous, pinned, acceptMove }, context)
   }
 }

@@ -44,6 +44,16 @@ export function registrationKey(
   }
 }
 
+/** Where it is stored which authorization server the credentials of the configuration belong to: for every account. */
+export function issuerKey({ serverUrl, configuredClientId }: Identity): CredentialKey {
+  return {
+    kind: 'issuers',
+    serverDomain: serverDomain(serverUrl),
+    account: null,
+    identity: { server_url: serverUrl, configured_client_id: configuredClientId },
+  }
+}
+
 /** Where a sign-in rests while its person is at the authorization server. */
 export function pendingSignInKey({ serverUrl, account }: Identity, state: string): CredentialKey {
   return { kind: 'sign_ins', serverDomain: serverDomain(serverUrl), account, identity: { state } }

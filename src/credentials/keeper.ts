@@ -4,6 +4,7 @@ import type { SignInResult } from '../flow/sign-in.ts'
 import type { ClientRegistration, TokenSet } from '../flow/token-set.ts'
 import type { Lease, Reservation } from '../ports.ts'
 import { registrationKey } from './identity.ts'
+import { IssuerPin } from './issuer-pin.ts'
 import { encodeRecord } from './record.ts'
 import {
   doubtRegistration,
@@ -29,6 +30,7 @@ class LockLostError extends StoreFailedError {}
 export class Keeper {
   readonly #parts: KeeperParts
   readonly #login: StoredLogin
+  readonly #pin: IssuerPin
   #renewal: Promise<TokenSet | undefined> | undefined
   #obtaining: Promise<TokenSet> | undefined
   #pausedUntil = 0
@@ -36,6 +38,7 @@ export class Keeper {
   constructor(parts: KeeperParts) {
     this.#parts = parts
     this.#login = new StoredLogin(parts)
+    this.#pin = new IssuerPin({ ...parts, clock: parts.context.clock })
   }
 
   get location(): string {
@@ -89,6 +92,7 @@ export class Keeper {
     for (const kind of ['tokens', 'registrations'] as const) {
       await store.prepare?.({ kind, serverDomain, account })
     }
+    if (this.#pin.isNeeded) await store.prepare?.({ kind: 'issuers', serverDomain, account: null })
   }
 
   /**
@@ -112,6 +116,15 @@ export class Keeper {
     return own
   }
 
+  /**
+   * The one authorization server that the credentials of the configuration may be shown to: pinned, else that of the login
+   * there is. `undefined` before the first login, and where nothing is configured.
+   */
+  async pinnedIssuer(): Promise<string | undefined> {
+    if (!this.#pin.isNeeded) return undefined
+    return (await this.#pin.read()) ?? (await this.read())?.issuer
+  }
+
   /** Stores what a sign-in brought: the registration first, since the tokens are worth nothing without it. */
   async save({ tokens, registration, isNewClient }: SignInResult): Promise<void> {
     const { store, identity } = this.#parts
@@ -121,6 +134,7 @@ export class Keeper {
         const key = registrationKey(identity, registration.issuer, registration.redirect_uri)
         await store.write(key, encodeRecord(key, registration))
       }
+      await this.#pin.set(tokens.issuer)
       await this.#login.write(tokens)
       if (isNewClient && registration)
         await forgetReplaced(store, identity, { registration, previous, now: this.#now() })
@@ -139,8 +153,8 @@ export class Keeper {
   }
 
   /**
-   * Ends the login: `revoke` tells its server, then it is deleted; the registration stays, for the next sign-in. A
-   * record that does not fit the configuration is somebody else's and stays. `undefined` when there was no login.
+   * Ends the login: `revoke` tells its server, then it is deleted; the registration and the pinned issuer stay, for the next
+   * sign-in. A record that does not fit the configuration is somebody else's and stays. `undefined` when there was no login.
    */
   async end<T>(
     revoke: (tokens: TokenSet) => Promise<T>,
@@ -150,6 +164,7 @@ export class Keeper {
       if (!held) return undefined
       const { tokens, revision } = held
       const outcome = await revoke(tokens)
+      await this.#pin.keep(tokens.issuer)
       await this.#login.delete(revision)
       return { tokens, outcome }
     })
@@ -177,7 +192,9 @@ export class Keeper {
       if (stored && enough(stored) && !this.#needsRenewal(stored)) return stored
       return this.#inRoom(async (room) => {
         const tokens = await get(stored)
+        // First what there is only one copy of.
         await this.#login.write(tokens, room)
+        await this.#pin.set(tokens.issuer)
         return tokens
       })
     })
@@ -283,6 +300,7 @@ export class Keeper {
     // Whoever took the lock over renews this very login: that is why it is refused here.
     if (newer?.revision !== held.revision || !(await lease.isHeld())) return this.read()
     if (error !== 'invalid_grant') await forgetRegistration(store, identity, held.tokens)
+    await this.#pin.keep(held.tokens.issuer)
     await this.#login.delete(held.revision)
     return this.read()
   }

@@ -2,12 +2,18 @@ import type { OAuthSettings } from '../definitions.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import type { Identity } from './identity.ts'
 
+/** What of a login has to fit. */
+type Fitted = Pick<
+  TokenSet,
+  'grant' | 'client_id' | 'client_kind' | 'issuer' | 'resource' | 'token_endpoint' | 'token_type'
+>
+
 /**
  * Why a stored login must not be used with this configuration, or `undefined` when it fits. Credentials belong to an
  * issuer and a resource (SEP-2352), and a configured secret goes nowhere but to the configured token endpoint.
  */
 export function misfit(
-  { grant, client_id, client_kind, issuer, resource, token_endpoint, token_type }: TokenSet,
+  { grant, client_id, client_kind, issuer, resource, token_endpoint, token_type }: Fitted,
   { configuredClientId }: Identity,
   { grant: configuredGrant, issuer: configuredIssuer, oauth_provider, resource: wanted, dpop }: OAuthSettings,
 ): string | undefined {

@@ -9,6 +9,13 @@ import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
  * by the store and ignored here. `docs/storage-format.md` is this file in words.
  */
 
+/** The authorization server that configured credentials belong to. Nothing of it is secret. */
+export interface PinnedIssuer {
+  readonly issuer: string
+  /** Seconds since 1970. */
+  readonly pinned_at: number
+}
+
 type Kind = 'string' | 'number' | 'boolean' | 'object'
 type Members<T> = {
   readonly [Name in keyof Required<T>]: { readonly type: Kind; readonly required: boolean }
@@ -44,6 +51,7 @@ const TOKEN_SET: Members<TokenSet> = {
 const REGISTRATION: Members<ClientRegistration> = {
   issuer: text,
   redirect_uri: text,
+  token_endpoint: optionalText,
   client_id: text,
   client_secret: optionalText,
   client_secret_expires_at: optionalSeconds,
@@ -56,6 +64,11 @@ const REGISTRATION: Members<ClientRegistration> = {
   refused_document: optionalText,
   doubted_at: optionalSeconds,
   created_at: seconds,
+}
+
+const PINNED_ISSUER: Members<PinnedIssuer> = {
+  issuer: text,
+  pinned_at: seconds,
 }
 
 const PENDING_SIGN_IN: Members<PendingSignIn> = {
@@ -80,7 +93,7 @@ const PENDING_SIGN_IN: Members<PendingSignIn> = {
 /** The record to store under `key`; it repeats the key's identity and account. */
 export function encodeRecord(
   key: CredentialKey,
-  value: TokenSet | ClientRegistration | PendingSignIn,
+  value: TokenSet | ClientRegistration | PendingSignIn | PinnedIssuer,
 ): JsonObject {
   return { ...key.identity, account: key.account, ...(value as unknown as JsonObject) }
 }
@@ -107,6 +120,11 @@ export function decodePendingSignIn(record: JsonObject): PendingSignIn | undefin
   const stored = registration && decodeRegistration(registration as unknown as JsonObject)
   const isWhole = (client_kind === 'dynamic') === (stored !== undefined) && (!dpop_key || isDpopKey(dpop_key))
   return isWhole ? { ...pending, ...(stored && { registration: stored }) } : undefined
+}
+
+/** `undefined` when the record names no issuer. */
+export function decodePinnedIssuer(record: JsonObject): PinnedIssuer | undefined {
+  return decode<PinnedIssuer>(record, PINNED_ISSUER)
 }
 
 function decode<T>(record: JsonObject, members: Members<T>): T | undefined {

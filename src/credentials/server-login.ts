@@ -246,16 +246,18 @@ export class ServerLogin {
     signal: AbortSignal,
   ): Promise<TokenSet> {
     const { url, headers, settings } = this.server
-    await this.keeper.prepare()
-    const [previous, registrations] = [await this.keeper.read(), await this.keeper.registrations()]
+    const { keeper } = this
+    await keeper.prepare()
+    const [previous, registrations] = [await keeper.read(), await keeper.registrations()]
+    const known = { previous, registrations, pinned: await keeper.pinnedIssuer() }
     const result = await signIn(
-      { serverUrl: url, headers, settings, challenge, previous, registrations, force: force ?? false },
+      { serverUrl: url, headers, settings, challenge, ...known, mayMove: true, force: force ?? false },
       {
         ...parts,
         openUrl: (startUrl) => this.#open(startUrl),
         timeout: this.#runtime.callbackTimeout,
-        save: (brought) => this.keeper.save(brought),
-        doubt: (registration) => this.keeper.doubt(registration),
+        save: (brought) => keeper.save(brought),
+        doubt: (registration) => keeper.doubt(registration),
       },
       { ...this.#context, signal },
     )

@@ -6,10 +6,12 @@ import {
 } from '../errors/index.ts'
 import { mayNotKnowClient, refusesClient } from '../flow/client-proof.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { assertPinned } from '../flow/discover-pinned.ts'
 import { beginWebSignIn, completeWebSignIn, type PendingSignIn } from '../flow/web-sign-in.ts'
 import type { CredentialStore, StoredRecord } from '../ports.ts'
 import { type Identity, pendingSignInKey } from './identity.ts'
 import type { Keeper } from './keeper.ts'
+import { misfit } from './misfit.ts'
 import type { OAuthServer } from './oauth-server.ts'
 import { decodePendingSignIn, encodeRecord } from './record.ts'
 
@@ -55,9 +57,11 @@ export class WebLogin {
     await keeper.prepare()
     await this.#sweep()
     const [previous, registrations] = [await keeper.read(), await keeper.registrations()]
-    const request = { serverUrl, headers, settings, challenge, previous, force, redirectUri, timeout }
-    const known = force ? [] : registrations
-    const { pending, authorizationUrl } = await beginWebSignIn({ ...request, registrations: known }, context)
+    // Whoever signs in to a web application does not decide where its credentials go.
+    const known = { previous, pinned: await keeper.pinnedIssuer(), mayMove: false }
+    const request = { serverUrl, headers, settings, challenge, force, redirectUri, timeout, ...known }
+    const usable = force ? [] : registrations
+    const { pending, authorizationUrl } = await beginWebSignIn({ ...request, registrations: usable }, context)
     const key = pendingSignInKey(identity, pending.state)
     await store.write(key, this.#recordOf(pending), { ifRevision: null })
     return { authorizationUrl, state: pending.state, expires_at: pending.expires_at }
@@ -72,6 +76,9 @@ export class WebLogin {
     const pending = await this.#redeem(parameters.get('state'))
     if (context.clock.now() / 1000 >= pending.expires_at) throw this.#tooLate()
     const { settings } = server
+    // It may have been begun where the first one led that wanted the credentials, and another may have got there first.
+    const pinned = await keeper.pinnedIssuer()
+    if (pending.client_kind === 'pre-registered') assertPinned(pending.issuer, settings, { pinned }, context)
     const result = await completeWebSignIn({ pending, parameters, settings }, context).catch(
       (error: unknown) => this.#failed(error, pending),
     )
@@ -114,7 +121,12 @@ export class WebLogin {
     const { serverUrl, configuredClientId } = this.#parts.identity
     const { server_url, configured_client_id, redeemed } = record
     if (redeemed || server_url !== serverUrl || configured_client_id !== configuredClientId) return undefined
-    return decodePendingSignIn(record)
+    const pending = decodePendingSignIn(record)
+    const token_type = pending?.dpop_key ? 'dpop' : 'bearer'
+    // What is configured may have changed since: a secret goes nowhere but where the configuration now says.
+    const fits =
+      pending && !misfit({ ...pending, token_type }, this.#parts.identity, this.#parts.server.settings)
+    return fits ? pending : undefined
   }
 
   #recordOf(pending: PendingSignIn) {

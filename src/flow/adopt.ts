@@ -8,7 +8,8 @@ import {
 } from '../oauth/client-authentication.ts'
 import type { ServerMetadata } from '../oauth/server-metadata.ts'
 import type { FlowContext } from './context.ts'
-import { type Discovery, discover } from './discover.ts'
+import type { Discovery } from './discover.ts'
+import { discoverPinned } from './discover-pinned.ts'
 import { probe } from './probe.ts'
 import { refresh } from './refresh.ts'
 import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
@@ -38,6 +39,8 @@ export interface AdoptRequest {
   readonly headers: Readonly<Record<string, string>>
   readonly settings: OAuthSettings
   readonly strange: StrangeLogin
+  /** The issuer that a configured client belongs to, if that is known. */
+  readonly pinned: string | undefined
 }
 
 /** The authorization server that a refresh token would be sent to. */
@@ -64,13 +67,14 @@ export async function planAdoption(
   confirm: (question: AdoptionQuestion) => Promise<boolean>,
   context: FlowContext,
 ): Promise<Adoption> {
-  const { serverUrl, headers, settings, strange } = request
+  const { serverUrl, headers, settings, strange, pinned } = request
   if (settings.grant || settings.dpop) throw notOfThisKind(context.server, settings)
   const challenge = settings.oauth_provider ? undefined : await probe(serverUrl, headers, context)
-  const discovery = await discover({ serverUrl, settings, challenge, knownIssuers: strange.issuers }, context)
+  const asked = { serverUrl, settings, challenge, pinned, knownIssuers: strange.issuers }
+  const discovery = await discoverPinned(asked, context)
   const { metadata, source } = discovery
   if (source === 'default endpoints') throw onlyGuessed(context)
-  const isNamed = assertIssuer(metadata.issuer, strange, context)
+  const isNamed = assertIssuer(metadata.issuer, strange, context) || settings.issuer !== undefined
   const client = clientFor(request, metadata, context)
   if (!isNamed && source !== 'configuration') {
     const { issuer, token_endpoint } = metadata
@@ -186,7 +190,7 @@ function asTokens(
 /** A registration is worth keeping where the next sign-in can wait at the address it is for. */
 function registrationOf(
   { settings, strange }: AdoptRequest,
-  { issuer }: ServerMetadata,
+  { issuer, token_endpoint }: ServerMetadata,
   { kind, client }: AdoptedClient,
   { clock }: FlowContext,
 ): ClientRegistration | undefined {
@@ -201,6 +205,7 @@ function registrationOf(
     ...client,
     issuer,
     redirect_uri: redirectUri,
+    token_endpoint,
     ...(client_secret_expires_at !== undefined && { client_secret_expires_at }),
     ...(client_id_issued_at !== undefined && { client_id_issued_at }),
     ...(strange.scope !== undefined && { scope: strange.scope }),

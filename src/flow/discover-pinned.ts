@@ -1,15 +1,18 @@
+import type { OAuthSettings } from '../definitions.ts'
 import { IssuerMismatchError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import type { FlowContext } from './context.ts'
 import { type Discovery, type DiscoveryRequest, discover } from './discover.ts'
-import type { TokenSet } from './token-set.ts'
 
-export interface PinnedDiscoveryRequest extends Omit<DiscoveryRequest, 'knownIssuers'> {
-  /** The login there was: its issuer is the one that the credentials belong to. */
-  readonly previous: Pick<TokenSet, 'issuer'> | undefined
+/** Where the credentials of the configuration may go. */
+export interface PinnedTo {
+  /** The issuer that they belong to, if that is known. */
+  readonly pinned: string | undefined
   /** The person says that the server has moved; `auth.issuer` holds all the same. */
   readonly acceptMove?: boolean
 }
+
+export interface PinnedDiscoveryRequest extends DiscoveryRequest, PinnedTo {}
 
 /**
  * Discovery that ends in an error when it leads to another authorization server than the one configured or seen first:
@@ -19,22 +22,35 @@ export interface PinnedDiscoveryRequest extends Omit<DiscoveryRequest, 'knownIss
  * @throws `issuer_mismatch`, and the codes of {@link discover}
  */
 export async function discoverPinned(
-  { previous, acceptMove = false, ...request }: PinnedDiscoveryRequest,
+  { pinned, acceptMove = false, ...request }: PinnedDiscoveryRequest,
   context: FlowContext,
 ): Promise<Discovery> {
-  const { settings } = request
-  const known = settings.issuer ?? previous?.issuer
-  const discovery = await discover({ ...request, knownIssuers: known === undefined ? [] : [known] }, context)
-  const pinned = settings.issuer ?? (acceptMove ? undefined : previous?.issuer)
-  const { issuer } = discovery.metadata
-  if (pinned === undefined || issuer === pinned) return discovery
+  const { settings, knownIssuers = [] } = request
+  const known = settings.issuer ?? pinned
+  const preferred = known === undefined ? knownIssuers : [known]
+  const discovery = await discover({ ...request, knownIssuers: preferred }, context)
+  assertPinned(discovery.metadata.issuer, settings, { pinned, acceptMove }, context)
+  return discovery
+}
+
+/** @throws `issuer_mismatch` where the credentials of the configuration belong to another authorization server */
+export function assertPinned(
+  issuer: string,
+  settings: OAuthSettings,
+  { pinned, acceptMove = false }: PinnedTo,
+  { server }: Pick<FlowContext, 'server'>,
+): void {
+  // With configured metadata the configuration itself says where they belong.
+  const accepted = acceptMove || settings.oauth_provider !== undefined ? undefined : pinned
+  const expected = settings.issuer ?? accepted
+  if (expected === undefined || issuer === expected) return
   throw new IssuerMismatchError({
-    message: `${context.server} now names the authorization server ${quoteServerText(issuer)}; the credentials under \`auth\` belong to ${quoteServerText(pinned)} and were not sent.`,
+    message: `${server} now names the authorization server ${quoteServerText(issuer)}; the credentials under \`auth\` belong to ${quoteServerText(expected)} and were not sent.`,
     remedy:
       settings.issuer === undefined
         ? `Ask the operator whether it has moved. If so: latchkey login --force (in a program: login(server, { force: true })), or set \`auth.issuer\` to it.`
         : 'Ask the operator whether it has moved. If so, change `auth.issuer`.',
-    expected: pinned,
+    expected,
     actual: issuer,
   })
 }

@@ -125,6 +125,10 @@ describe('which client', () => {
   test.each<[string, Partial<ClientRegistration>]>([
     ['[BIND-01] is of another issuer', { issuer: 'https://as.example/' }],
     ['has another redirect URI', { redirect_uri: 'http://localhost:8081/callback' }],
+    [
+      'has a secret that was stored with another token endpoint',
+      { client_secret: 's', token_endpoint: 'https://as.example/other' },
+    ],
     ['[REG-11] has a secret that expired', { client_secret: 's', client_secret_expires_at: 5 }],
   ])('but a new one where the stored one %s', async (_what, more) => {
     const { outcome, requests, now } = await obtain('https://as.example', {

@@ -122,12 +122,18 @@ function storedClient(
       stored.issuer === discovery.metadata.issuer &&
       stored.redirect_uri === redirectUri &&
       stored.doubted_at === undefined &&
+      mayGoTo(discovery.metadata.token_endpoint, stored) &&
       coversScope(stored.scope, scope) &&
       (stored.dpop_bound_access_tokens ?? false) === (settings.dpop ?? false) &&
       (stored.client_secret_expires_at === undefined || stored.client_secret_expires_at > now) &&
       (refusedDocument === undefined || stored.refused_document === refusedDocument),
   )
   return registration && { kind: 'dynamic', client: registration, registration, isStored: true }
+}
+
+/** A secret goes to the token endpoint that it was stored with, whatever else now has the name of its issuer. */
+function mayGoTo(endpoint: string, { client_secret, token_endpoint }: ClientRegistration): boolean {
+  return client_secret === undefined || token_endpoint === undefined || token_endpoint === endpoint
 }
 
 async function registerClient(
@@ -150,6 +156,7 @@ async function registerClient(
       ...registered,
       issuer: metadata.issuer,
       redirect_uri: redirectUri,
+      token_endpoint: metadata.token_endpoint,
       ...(scope !== undefined && { scope }),
       ...(dpop && { dpop_bound_access_tokens: true }),
       ...(refusedDocument !== undefined && { refused_document: refusedDocument }),

@@ -2,20 +2,20 @@ import type { ChallengeSummary } from '../errors/index.ts'
 import { initialScope, unionScope } from '../oauth/scope.ts'
 import { assertAlgorithmSupported } from '../oauth/signing-key.ts'
 import type { FlowContext } from './context.ts'
-import { discoverPinned } from './discover-pinned.ts'
+import { discoverPinned, type PinnedTo } from './discover-pinned.ts'
 import { newDpopKey } from './dpop.ts'
 import { type GrantSettings, grantClient, runGrant } from './grant.ts'
 import { probe } from './probe.ts'
 import { newTokenSet, type TokenSet, tokenMembers } from './token-set.ts'
 
-export interface ObtainRequest {
+export interface ObtainRequest extends PinnedTo {
   readonly serverUrl: string
   /** Sent with the probe, as with every MCP request. */
   readonly headers: Readonly<Record<string, string>>
   readonly settings: GrantSettings
   /** What the 401 or 403 said; without one the server is asked first. */
   readonly challenge: ChallengeSummary | undefined
-  /** The login there was: its issuer is the only one that is given the credentials. */
+  /** The login there was, for what was asked for before. */
   readonly previous: TokenSet | undefined
 }
 

@@ -19,6 +19,10 @@ export interface SignInRequest {
   readonly challenge: ChallengeSummary | undefined
   /** The login there was, for its issuer and the scope asked for before. */
   readonly previous: TokenSet | undefined
+  /** The issuer that a configured client belongs to, if that is known. */
+  readonly pinned: string | undefined
+  /** The person may say, with `force`, that the server has moved to another authorization server. */
+  readonly mayMove: boolean
   readonly registrations: readonly ClientRegistration[]
   /** Ask the person again even where the authorization server remembers them, and register anew. */
   readonly force?: boolean
@@ -57,7 +61,7 @@ export async function prepareAuthorization(
 
 /** A registered client follows the server to wherever it moves; a configured one belongs to one authorization server. */
 function discoverFor(
-  { serverUrl, settings, previous, force = false }: SignInRequest,
+  { serverUrl, settings, previous, pinned, mayMove, force = false }: SignInRequest,
   challenge: ChallengeSummary | undefined,
   context: FlowContext,
 ): Promise<Discovery> {
@@ -65,7 +69,7 @@ function discoverFor(
   if (settings.client_id === undefined) {
     return discover({ ...where, knownIssuers: previous ? [previous.issuer] : [] }, context)
   }
-  return discoverPinned({ ...where, previous, acceptMove: force }, context)
+  return discoverPinned({ ...where, pinned, acceptMove: force && mayMove }, context)
 }
 
 /** OpenID Connect Core §3.1.2.1: `offline_access` needs consent, `login` makes the server ask who it is. */

@@ -46,6 +46,8 @@ export interface TokenSet {
 export interface ClientRegistration extends RegisteredClient {
   readonly issuer: string
   readonly redirect_uri: string
+  /** Where its secret goes; absent in registrations of before this was kept. */
+  readonly token_endpoint?: string
   /** What was asked for at registration: many servers let this client ask for nothing else later. */
   readonly scope?: string
   /** It was registered for tokens bound to a key, and gets no others (RFC 9449 §5.2). */

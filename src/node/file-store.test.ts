@@ -294,6 +294,19 @@ describe('hostile or foreign files', () => {
     expect(await store.read(tokens())).toBeUndefined()
     expect(await store.list({ kind: 'tokens' })).toHaveLength(1)
   })
+
+  test('a record that was copied into the document of another account is not used there', async () => {
+    const [jane, joe] = [tokens('mcp.example.com', 'jane'), tokens('mcp.example.com', 'joe')]
+    for (const key of [jane, joe]) {
+      await store.write(key, { ...key.identity, account: key.account, access_token: `of ${key.account}` })
+    }
+    const text = await readFile(store.locate(joe), 'utf8')
+    const { records } = JSON.parse(await readFile(store.locate(jane), 'utf8'))
+    await plant(joe, JSON.stringify({ ...JSON.parse(text), records }))
+    expect(await store.read(joe)).toBeUndefined()
+    expect(await store.list({ kind: 'tokens', account: 'joe' })).toEqual([])
+    expect(await token(jane)).toBe('of jane')
+  })
 })
 
 test('temporary files of processes that ended are removed by the next write', async () => {

@@ -19,6 +19,7 @@ const SUFFIX: Readonly<Record<Kind, string>> = {
   tokens: '.json',
   registrations: '_registration.json',
   sign_ins: '_sign_in.json',
+  issuers: '_issuer.json',
 }
 
 /** Below the folder of tokens. */
@@ -26,6 +27,7 @@ const FOLDER: Readonly<Record<Kind, string>> = {
   tokens: '.',
   registrations: 'registrations',
   sign_ins: 'sign-ins',
+  issuers: 'issuers',
 }
 
 /** Names stay below the 255 bytes of every file system, with all that is appended to them. */

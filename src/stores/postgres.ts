@@ -90,7 +90,8 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
       const text = `SELECT id, revision, key_id, data FROM ${names.records} WHERE id = $1`
       const { rows } = await query('read', text, [id])
       const row = rows[0] && decodeRow(rows[0])
-      return row && { ...(await openRow(cipher, key.kind, row, location)), key }
+      // The id that was asked for, not the one that was answered.
+      return row && { ...(await openRow(cipher, key.kind, { ...row, id }, location)), key }
     },
 
     async write(key, record, { ifRevision } = {}) {
