@@ -6,7 +6,9 @@ import { createInterface } from 'node:readline'
 import { MCPClient, type Session } from 'latchkey'
 import type { Outcome, Outcomes } from './stranger-program.ts'
 
-const client = new MCPClient(JSON.parse(process.argv[2] ?? ''), { interactive: 'always' })
+// A sign-in that nobody can finish is to fail a test, not to hold it up.
+const options = { interactive: 'always', callbackTimeout: 15_000 } as const
+const client = new MCPClient(JSON.parse(process.argv[2] ?? ''), options)
 
 function failed(error: unknown): Outcome {
   const { code, message } = error as { code?: string; message: string }

@@ -1,0 +1,278 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  buildNetworkNamespace,
+  type HostScript,
+  hasNetworkNamespaces,
+  type NetworkNamespace,
+  type Scenario,
+  type Seen,
+} from '../fixtures/network-namespace.ts'
+import { requires } from '../requires.ts'
+import { summary } from '../stranger-program.ts'
+
+// Hostile inputs: a public server that names addresses of this machine and of its networks. Played in a network namespace
+// where every one of them answers, so that a request or a connection would be seen.
+
+/** Names that lead here, as nip.io and its like give them out, and names that change or hide what they lead to. */
+const NAMES = {
+  '127.0.0.1.nip.io': [['127.0.0.1']],
+  '169-254-169-254.nip.io': [['169.254.169.254']],
+  'intranet.example': [['10.0.0.1']],
+  'six.example': [['::1']],
+  'local-six.example': [['fd00::1']],
+  'mapped.example': [['::ffff:10.0.0.1']],
+  'translated.example': [['64:ff9b::a9fe:a9fe']],
+  'tunnelled.example': [['2002:a00:1::1']],
+  'public-and-private.example': [['93.184.216.34', '10.0.0.1']],
+  'private-and-public.example': [['10.0.0.1', '93.184.216.34']],
+  'public-and-six.example': [['93.184.216.34', '::1']],
+}
+
+/** Hosts of URLs, in every spelling that a URL parser takes. */
+const HOSTS = [
+  ...[
+    '169.254.169.254',
+    '127.0.0.1',
+    '127.1',
+    '10.0.0.1',
+    '172.16.0.1',
+    '192.168.0.1',
+    '100.64.0.1',
+    '0.0.0.0',
+  ],
+  // 127.0.0.1, 169.254.169.254 and 10.0.0.1: decimal, hexadecimal, octal, with a final dot.
+  ...[
+    '2130706433',
+    '0x7f000001',
+    '0177.0.0.1',
+    '2852039166',
+    '0xa9.0xfe.0xa9.0xfe',
+    '012.0.0.1',
+    '10.0.0.1.',
+  ],
+  ...['[::1]', '[::]', '[fd00::1]', '[::ffff:10.0.0.1]', '[::ffff:169.254.169.254]', '[64:ff9b::a00:1]'],
+  '[2002:a00:1::1]',
+  ...['localhost', 'localhost.', 'LOCALHOST', 'app.localhost'],
+]
+
+/** A server of its own for every input, and one with nothing wrong, all of them public. */
+function scenario(inputs: Readonly<Record<string, HostScript>>, more: Partial<Scenario> = {}): Scenario {
+  const hosts: Scenario['hosts'] = { 'good.example': {} }
+  const servers: Scenario['servers'] = {}
+  Object.entries(inputs).forEach(([name, script], index) => {
+    const host = `hostile-${index}.example`
+    hosts[host] = script
+    servers[name] = { url: `https://${host}/mcp` }
+  })
+  servers.good = { url: 'https://good.example/mcp' }
+  return { hosts, servers, names: NAMES, ...more }
+}
+
+/** Nobody was where nobody may be, although everybody could be; one browser, for the good server, and nothing else is stored. */
+function assertNothingReached(seen: Seen, played: Scenario): void {
+  expect(seen.control.deaf).toEqual([])
+  for (const [name, lists] of Object.entries(played.names ?? {})) {
+    expect([name, seen.control.resolved[name]?.toSorted()]).toEqual([name, lists.at(-1)!.toSorted()])
+  }
+  expect(seen.connections).toEqual({})
+  expect(seen.requests['good.example']!.length).toBeGreaterThan(0)
+  expect(seen.browsers).toEqual([[expect.stringMatching(/^http:\/\/localhost:\d+\/[\w/-]+$/)]])
+  const stored = Object.values(seen.stored).join()
+  expect(stored).toContain('https://good.example/token')
+  expect(stored).not.toContain('hostile-')
+}
+
+/** Every input is refused with this code, in one process that signs in to the good server as well. */
+async function assertRefused(
+  namespace: NetworkNamespace,
+  inputs: Readonly<Record<string, HostScript>>,
+  code = 'url_refused',
+): Promise<Seen> {
+  const played = scenario(inputs)
+  const seen = await namespace.play(played)
+  const codes = Object.keys(inputs).map((name) => [name, code])
+  expect([summary(seen.outcomes[0]!), seen.connections]).toEqual([
+    { ...Object.fromEntries(codes), good: 'alice' },
+    {},
+  ])
+  assertNothingReached(seen, played)
+  return seen
+}
+
+requires('network-namespace', hasNetworkNamespaces)('a public server that names private addresses', () => {
+  let namespace: NetworkNamespace
+  beforeAll(async () => {
+    namespace = await buildNetworkNamespace()
+  })
+  afterAll(() => namespace.remove())
+
+  const each = (urls: readonly string[], script: (url: string) => HostScript) =>
+    Object.fromEntries(urls.map((url) => [url, script(url)]))
+
+  test('S5 CVE-2026-51997: authorization_endpoint on this machine or a private network', async () => {
+    const urls = [
+      'http://127.0.0.1:8443/authorize',
+      'http://169.254.169.254/latest/meta-data/',
+      ...HOSTS.map((host) => `https://${host}/authorize`),
+    ]
+    await assertRefused(
+      namespace,
+      each(urls, (authorization_endpoint) => ({ metadata: { authorization_endpoint } })),
+    )
+  })
+
+  test('S6 CVE-2026-51994: resource_metadata of the challenge', async () => {
+    const urls = [
+      'http://169.254.169.254/latest/meta-data/',
+      'http://127.0.0.1:8443/',
+      'http://localhost/',
+      ...[...HOSTS, ...Object.keys(NAMES)].map((host) => `https://${host}/prm`),
+    ]
+    await assertRefused(
+      namespace,
+      each(urls, (url) => ({
+        answers: {
+          '/mcp': { status: 401, headers: { 'www-authenticate': `Bearer resource_metadata="${url}"` } },
+        },
+      })),
+    )
+  })
+
+  test('S7 CVE-2026-51995: authorization_servers', async () => {
+    const urls = [
+      'http://169.254.169.254/',
+      'http://127.0.0.1:8443',
+      'http://localhost',
+      ...[...HOSTS, ...Object.keys(NAMES)].map((host) => `https://${host}`),
+      'https://intranet.example:8443/tenant',
+    ]
+    await assertRefused(
+      namespace,
+      each(urls, (issuer) => ({ resourceMetadata: { authorization_servers: [issuer] } })),
+    )
+  })
+  test('S6 CVE-2026-51994: a document on another public origin gets nothing of the person, and may speak for nobody else', async () => {
+    const challenge = (url: string) => ({ 'www-authenticate': `Bearer resource_metadata="${url}"` })
+    const played = scenario({
+      elsewhere: { answers: { '/mcp': { status: 401, headers: challenge('https://good.example/prm') } } },
+    })
+    played.hosts['good.example'] = {
+      answers: {
+        '/prm': {
+          body: { resource: 'https://good.example/mcp', authorization_servers: ['https://good.example'] },
+        },
+      },
+    }
+    played.servers.elsewhere!.headers = { 'X-API-Key': 'canary-of-the-person' }
+    const seen = await namespace.play(played)
+    expect(summary(seen.outcomes[0]!)).toEqual({ elsewhere: 'resource_mismatch', good: 'alice' })
+    expect(JSON.stringify(seen.requests['hostile-0.example'])).toContain('canary')
+    expect(JSON.stringify(seen.requests['good.example'])).not.toContain('canary')
+    assertNothingReached(seen, played)
+  })
+
+  test('S8 F-10: a redirect of whatever is asked for', async () => {
+    const targets = [
+      'http://169.254.169.254/latest/meta-data/',
+      'http://127.0.0.1:8443/',
+      'https://10.0.0.1/',
+      'https://[::ffff:169.254.169.254]/',
+      ...Object.keys(NAMES).map((name) => `https://${name}/`),
+    ]
+    const asked = {
+      'resource metadata': '/.well-known/oauth-protected-resource/mcp',
+      'server metadata': '/.well-known/oauth-authorization-server',
+    }
+    const inputs = Object.entries(asked).flatMap(([what, path]) =>
+      targets.map((location, index) => {
+        const answer = { status: [301, 302, 303, 307, 308][index % 5]!, headers: { location } }
+        return [`${what} ${location}`, { answers: { [path]: answer } }] as const
+      }),
+    )
+    await assertRefused(namespace, Object.fromEntries(inputs))
+  })
+
+  test('S8 F-10: DNS rebinding, public when it is judged and private when it is used', async () => {
+    const address = '93.184.216.200'
+    const names = {
+      'metadata.example': [[address], ['169.254.169.254']],
+      'redirect.example': [[address], ['127.0.0.1']],
+      'hidden.example': [[address], ['93.184.216.34', '::ffff:10.0.0.1']],
+    }
+    const asksFor = (url: string): HostScript => ({
+      answers: {
+        '/mcp': { status: 401, headers: { 'www-authenticate': `Bearer resource_metadata="${url}"` } },
+      },
+    })
+    const played = scenario({
+      'the issuer': { resourceMetadata: { authorization_servers: ['https://metadata.example'] } },
+      'the issuer, one of two addresses': {
+        resourceMetadata: { authorization_servers: ['https://hidden.example'] },
+      },
+      'a redirect to itself': asksFor('https://redirect.example/prm'),
+    })
+    played.names = { ...played.names, ...names }
+    const moving = { connection: 'close' }
+    played.hosts['metadata.example'] = { address }
+    played.hosts['hidden.example'] = { address: '93.184.216.201' }
+    played.hosts['redirect.example'] = {
+      address: '93.184.216.202',
+      answers: {
+        '/prm': { status: 302, headers: { ...moving, location: 'https://redirect.example/again' } },
+      },
+    }
+    names['hidden.example'][0] = ['93.184.216.201']
+    names['redirect.example'][0] = ['93.184.216.202']
+    const seen = await namespace.play(played)
+    expect([summary(seen.outcomes[0]!), seen.connections]).toEqual([
+      {
+        'the issuer': 'url_refused',
+        'the issuer, one of two addresses': 'url_refused',
+        'a redirect to itself': 'url_refused',
+        good: 'alice',
+      },
+      {},
+    ])
+    // It was asked for twice, and the first answer was one to go to.
+    for (const name of Object.keys(names)) {
+      expect(seen.asked.filter((asked) => asked === name).length).toBeGreaterThan(1)
+      expect(seen.requests[name]!.map(({ method }) => method)).toEqual(['GET'])
+    }
+    assertNothingReached(seen, played)
+  })
+
+  test('S13 CVE-2026-111769: from https to http on one host', async () => {
+    const down =
+      (path: string, status: number) =>
+      (index: number): HostScript => ({
+        answers: { [path]: { status, headers: { location: `http://hostile-${index}.example${path}` } } },
+      })
+    const inputs = [
+      ['resource metadata', down('/.well-known/oauth-protected-resource/mcp', 302)],
+      ['server metadata', down('/.well-known/oauth-authorization-server', 308)],
+    ] as const
+    await assertRefused(
+      namespace,
+      Object.fromEntries(inputs.map(([name, script], index) => [name, script(index)])),
+    )
+  })
+
+  test('control: the neighbours of a server that is itself on this machine or a private network are allowed', async () => {
+    const hosts: Scenario['hosts'] = {
+      // By address and by name.
+      '10.0.0.1': { address: '10.0.0.1', tokensOf: '10.0.0.2' },
+      '10.0.0.2': { address: '10.0.0.2' },
+      'mcp.intranet': { address: '192.168.0.1', tokensOf: 'as.intranet' },
+      'as.intranet': { address: '172.16.0.1' },
+      'mcp.localhost': { address: '127.0.0.2', tokensOf: 'as.localhost' },
+      'as.localhost': { address: '127.0.0.3' },
+    }
+    const names = ['10.0.0.1', 'mcp.intranet', 'mcp.localhost']
+    const servers = Object.fromEntries(names.map((name) => [name, { url: `https://${name}/mcp` }]))
+    const seen = await namespace.play({ hosts, servers })
+    expect(summary(seen.outcomes[0]!)).toEqual(Object.fromEntries(names.map((name) => [name, 'alice'])))
+    for (const issuer of ['10.0.0.2', 'as.intranet', 'as.localhost']) {
+      expect(seen.requests[issuer]!.map(({ path }) => path)).toContain('/token')
+    }
+  })
+})
