@@ -69,14 +69,15 @@ function scenario(inputs: Readonly<Record<string, HostScript>>, more: Partial<Sc
 }
 
 /** Nobody was where nobody may be, although everybody could be; one browser, for the good server, and nothing else is stored. */
-function assertNothingReached(seen: Seen, played: Scenario): void {
+function assertNothingReached(seen: Seen, played: Scenario, browsers = 1): void {
   expect(seen.control.deaf).toEqual([])
   for (const [name, lists] of Object.entries(played.names ?? {})) {
     expect([name, seen.control.resolved[name]?.toSorted()]).toEqual([name, lists.at(-1)!.toSorted()])
   }
   expect(seen.connections).toEqual({})
   expect(seen.requests['good.example']!.length).toBeGreaterThan(0)
-  expect(seen.browsers).toEqual([[expect.stringMatching(/^http:\/\/localhost:\d+\/[\w/-]+$/)]])
+  const startUrl = expect.stringMatching(/^http:\/\/localhost:\d+\/[\w/-]+$/)
+  expect(seen.browsers).toEqual(Array(browsers).fill([startUrl]))
   const stored = Object.values(seen.stored).join()
   expect(stored).toContain('https://good.example/token')
   expect(stored).not.toContain('hostile-')
@@ -242,19 +243,51 @@ requires('network-namespace', hasNetworkNamespaces)('a public server that names 
   })
 
   test('S13 CVE-2026-111769: from https to http on one host', async () => {
-    const down =
-      (path: string, status: number) =>
-      (index: number): HostScript => ({
-        answers: { [path]: { status, headers: { location: `http://hostile-${index}.example${path}` } } },
-      })
-    const inputs = [
-      ['resource metadata', down('/.well-known/oauth-protected-resource/mcp', 302)],
-      ['server metadata', down('/.well-known/oauth-authorization-server', 308)],
-    ] as const
-    await assertRefused(
-      namespace,
-      Object.fromEntries(inputs.map(([name, script], index) => [name, script(index)])),
+    const paths = {
+      'resource metadata': '/.well-known/oauth-protected-resource/mcp',
+      'server metadata': '/.well-known/oauth-authorization-server',
+      registration: '/register',
+      'MCP server': '/mcp',
+    }
+    const played = scenario(
+      Object.fromEntries(
+        Object.entries(paths).map(([name, path], index) => {
+          const headers = { location: `http://hostile-${index}.example${path}` }
+          return [name, { answers: { [path]: { status: 307, headers } } }]
+        }),
+      ),
     )
+    for (const server of Object.values(played.servers)) server.headers = { 'X-API-Key': 'canary' }
+    const seen = await namespace.play(played)
+    expect([summary(seen.outcomes[0]!), seen.connections]).toEqual([
+      {
+        'resource metadata': 'url_refused',
+        'server metadata': 'url_refused',
+        registration: 'registration_refused',
+        'MCP server': 'connect_failed',
+        good: 'alice',
+      },
+      {},
+    ])
+    assertNothingReached(seen, played)
+  })
+
+  test('S11 metadata credential theft: the sign-in page of somebody else is not shown before the person has said yes', async () => {
+    const played = scenario({
+      'the page of the good one': { metadata: { authorization_endpoint: 'https://good.example/authorize' } },
+      'mcpc PR 382': { metadata: { authorization_endpoint: 'https://evil.example/authorize?x=1&calc' } },
+    })
+    played.hosts['evil.example'] = {}
+    const seen = await namespace.play({ ...played, env: { CONSENT_BROWSER_DECISION: 'deny' } })
+    expect(summary(seen.outcomes[0]!)).toEqual({
+      'the page of the good one': 'sign_in_cancelled',
+      'mcpc PR 382': 'sign_in_cancelled',
+      good: 'alice',
+    })
+    // One sign-in: that of its own server.
+    expect(seen.requests['good.example']!.filter(({ path }) => path.startsWith('/authorize'))).toHaveLength(1)
+    expect(seen.requests['evil.example']).toEqual([])
+    assertNothingReached(seen, played, 3)
   })
 
   test('control: the neighbours of a server that is itself on this machine or a private network are allowed', async () => {
