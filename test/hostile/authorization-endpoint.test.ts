@@ -1,13 +1,15 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import type { Home } from '../fixtures/built-command.ts'
 import { type HostileScene, type HostileServer, openHostileScene } from '../fixtures/hostile-scene.ts'
 import { requires } from '../requires.ts'
 import { summary } from '../stranger-program.ts'
 
 // Hostile inputs: what a server names as its endpoints, where clients of other makers handed it to a shell or a browser.
+
+vi.setConfig({ testTimeout: 90_000 })
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type HostileScene, type HostileServer, openHostileScene } from '../fixtures/hostile-scene.ts'
 import type { Answer } from '../fixtures/loopback-server.ts'
 import { parameters, type RecordedRequest } from '../fixtures/request-log.ts'
@@ -10,6 +10,8 @@ import { freePort } from '../fixtures/workbench.ts'
 import { summary } from '../stranger-program.ts'
 
 // Hostile inputs: a server that passes itself, or another one, off as the authorization server.
+
+vi.setConfig({ testTimeout: 90_000 })
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {

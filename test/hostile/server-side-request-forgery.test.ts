@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import {
   buildNetworkNamespace,
   type HostScript,
@@ -12,6 +12,8 @@ import { summary } from '../stranger-program.ts'
 
 // Hostile inputs: a public server that names addresses of this machine and of its networks. Played in a network namespace
 // where every one of them answers, so that a request or a connection would be seen.
+
+vi.setConfig({ testTimeout: 90_000 })
 
 /** Names that lead here, as nip.io and its like give them out, and names that change or hide what they lead to. */
 const NAMES = {
