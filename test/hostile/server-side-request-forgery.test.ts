@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Addresses } from '../fixtures/name-server.ts'
 import {
   buildNetworkNamespace,
   type HostScript,
@@ -15,7 +16,7 @@ import { summary } from '../stranger-program.ts'
 
 vi.setConfig({ testTimeout: 90_000 })
 
-/** Names that lead here, as nip.io and its like give them out, and names that change or hide what they lead to. */
+/** Names that lead here, as nip.io and its like give them out, in either family of addresses. */
 const NAMES = {
   '127.0.0.1.nip.io': [['127.0.0.1']],
   '169-254-169-254.nip.io': [['169.254.169.254']],
@@ -25,10 +26,16 @@ const NAMES = {
   'mapped.example': [['::ffff:10.0.0.1']],
   'translated.example': [['64:ff9b::a9fe:a9fe']],
   'tunnelled.example': [['2002:a00:1::1']],
+}
+
+/** Names that lead to a public server as well: of those addresses only that one may be connected to. */
+const MIXED = {
   'public-and-private.example': [['93.184.216.34', '10.0.0.1']],
   'private-and-public.example': [['10.0.0.1', '93.184.216.34']],
-  'public-and-six.example': [['93.184.216.34', '::1']],
+  'public-and-six.example': [['93.184.216.34', '::1', 'fd00::1']],
 }
+
+const NAMED = [...Object.keys(NAMES), ...Object.keys(MIXED)]
 
 /** Hosts of URLs, in every spelling that a URL parser takes. */
 const HOSTS = [
@@ -53,9 +60,11 @@ const HOSTS = [
     '10.0.0.1.',
   ],
   ...['[::1]', '[::]', '[fd00::1]', '[::ffff:10.0.0.1]', '[::ffff:169.254.169.254]', '[64:ff9b::a00:1]'],
-  '[2002:a00:1::1]',
+  ...['[2002:a00:1::1]', '198.18.0.1', '255.255.255.255', '[ff02::1]'],
   ...['localhost', 'localhost.', 'LOCALHOST', 'app.localhost'],
 ]
+
+const challenge = (url: string) => ({ 'www-authenticate': `Bearer resource_metadata="${url}"` })
 
 /** A server of its own for every input, and one with nothing wrong, all of them public. */
 function scenario(inputs: Readonly<Record<string, HostScript>>, more: Partial<Scenario> = {}): Scenario {
@@ -67,7 +76,7 @@ function scenario(inputs: Readonly<Record<string, HostScript>>, more: Partial<Sc
     servers[name] = { url: `https://${host}/mcp` }
   })
   servers.good = { url: 'https://good.example/mcp' }
-  return { hosts, servers, names: NAMES, ...more }
+  return { hosts, servers, names: { ...NAMES, ...MIXED }, ...more }
 }
 
 /** Nobody was where nobody may be, although everybody could be; one browser, for the good server, and nothing else is stored. */
@@ -85,15 +94,20 @@ function assertNothingReached(seen: Seen, played: Scenario, browsers = 1): void 
   expect(stored).not.toContain('hostile-')
 }
 
-/** Every input is refused with this code, in one process that signs in to the good server as well. */
+/**
+ * Every input is refused, in one process that signs in to the good server as well.
+ *
+ * @param mixed the code where a public address is there to be connected to, which has nothing to say about it
+ */
 async function assertRefused(
   namespace: NetworkNamespace,
   inputs: Readonly<Record<string, HostScript>>,
-  code = 'url_refused',
+  mixed = 'url_refused',
 ): Promise<Seen> {
   const played = scenario(inputs)
   const seen = await namespace.play(played)
-  const codes = Object.keys(inputs).map((name) => [name, code])
+  const isMixed = (name: string) => Object.keys(MIXED).some((host) => name.includes(host))
+  const codes = Object.keys(inputs).map((name) => [name, isMixed(name) ? mixed : 'url_refused'])
   expect([summary(seen.outcomes[0]!), seen.connections]).toEqual([
     { ...Object.fromEntries(codes), good: 'alice' },
     {},
@@ -116,7 +130,7 @@ requires('network-namespace', hasNetworkNamespaces)('a public server that names 
     const urls = [
       'http://127.0.0.1:8443/authorize',
       'http://169.254.169.254/latest/meta-data/',
-      ...HOSTS.map((host) => `https://${host}/authorize`),
+      ...[...HOSTS, ...NAMED].map((host) => `https://${host}/authorize`),
     ]
     await assertRefused(
       namespace,
@@ -129,15 +143,14 @@ requires('network-namespace', hasNetworkNamespaces)('a public server that names 
       'http://169.254.169.254/latest/meta-data/',
       'http://127.0.0.1:8443/',
       'http://localhost/',
-      ...[...HOSTS, ...Object.keys(NAMES)].map((host) => `https://${host}/prm`),
+      ...[...HOSTS, ...NAMED].map((host) => `https://${host}/prm`),
     ]
     await assertRefused(
       namespace,
       each(urls, (url) => ({
-        answers: {
-          '/mcp': { status: 401, headers: { 'www-authenticate': `Bearer resource_metadata="${url}"` } },
-        },
+        answers: { '/mcp': { status: 401, headers: challenge(url) } },
       })),
+      'discovery_failed',
     )
   })
 
@@ -146,16 +159,17 @@ requires('network-namespace', hasNetworkNamespaces)('a public server that names 
       'http://169.254.169.254/',
       'http://127.0.0.1:8443',
       'http://localhost',
-      ...[...HOSTS, ...Object.keys(NAMES)].map((host) => `https://${host}`),
+      ...[...HOSTS, ...NAMED].map((host) => `https://${host}`),
       'https://intranet.example:8443/tenant',
     ]
     await assertRefused(
       namespace,
       each(urls, (issuer) => ({ resourceMetadata: { authorization_servers: [issuer] } })),
+      'issuer_mismatch',
     )
   })
+
   test('S6 CVE-2026-51994: a document on another public origin gets nothing of the person, and may speak for nobody else', async () => {
-    const challenge = (url: string) => ({ 'www-authenticate': `Bearer resource_metadata="${url}"` })
     const played = scenario({
       elsewhere: { answers: { '/mcp': { status: 401, headers: challenge('https://good.example/prm') } } },
     })
@@ -180,7 +194,7 @@ requires('network-namespace', hasNetworkNamespaces)('a public server that names 
       'http://127.0.0.1:8443/',
       'https://10.0.0.1/',
       'https://[::ffff:169.254.169.254]/',
-      ...Object.keys(NAMES).map((name) => `https://${name}/`),
+      ...NAMED.map((name) => `https://${name}/`),
     ]
     const asked = {
       'resource metadata': '/.well-known/oauth-protected-resource/mcp',
@@ -192,56 +206,37 @@ requires('network-namespace', hasNetworkNamespaces)('a public server that names 
         return [`${what} ${location}`, { answers: { [path]: answer } }] as const
       }),
     )
-    await assertRefused(namespace, Object.fromEntries(inputs))
+    await assertRefused(namespace, Object.fromEntries(inputs), 'discovery_failed')
   })
 
   test('S8 F-10: DNS rebinding, public when it is judged and private when it is used', async () => {
-    const address = '93.184.216.200'
-    const names = {
-      'metadata.example': [[address], ['169.254.169.254']],
-      'redirect.example': [[address], ['127.0.0.1']],
-      'hidden.example': [[address], ['93.184.216.34', '::ffff:10.0.0.1']],
+    const names: Record<string, readonly Addresses[]> = {
+      'issuer.example': [['93.184.216.200'], ['169.254.169.254']],
+      'half.example': [['93.184.216.201'], ['93.184.216.201', '::ffff:10.0.0.1']],
+      'redirect.example': [['93.184.216.202'], ['127.0.0.1']],
     }
-    const asksFor = (url: string): HostScript => ({
-      answers: {
-        '/mcp': { status: 401, headers: { 'www-authenticate': `Bearer resource_metadata="${url}"` } },
-      },
-    })
     const played = scenario({
-      'the issuer': { resourceMetadata: { authorization_servers: ['https://metadata.example'] } },
-      'the issuer, one of two addresses': {
-        resourceMetadata: { authorization_servers: ['https://hidden.example'] },
+      'the issuer': { resourceMetadata: { authorization_servers: ['https://issuer.example'] } },
+      'one address of the issuer': { resourceMetadata: { authorization_servers: ['https://half.example'] } },
+      'a redirect to itself': {
+        answers: { '/mcp': { status: 401, headers: challenge('https://redirect.example/prm') } },
       },
-      'a redirect to itself': asksFor('https://redirect.example/prm'),
     })
-    played.names = { ...played.names, ...names }
-    const moving = { connection: 'close' }
-    played.hosts['metadata.example'] = { address }
-    played.hosts['hidden.example'] = { address: '93.184.216.201' }
-    played.hosts['redirect.example'] = {
-      address: '93.184.216.202',
-      answers: {
-        '/prm': { status: 302, headers: { ...moving, location: 'https://redirect.example/again' } },
-      },
-    }
-    names['hidden.example'][0] = ['93.184.216.201']
-    names['redirect.example'][0] = ['93.184.216.202']
-    const seen = await namespace.play(played)
+    const again = { connection: 'close', location: 'https://redirect.example/again' }
+    const answers = { '/prm': { status: 302, headers: again } }
+    for (const [name, [first]] of Object.entries(names)) played.hosts[name] = { address: first![0]!, answers }
+    const seen = await namespace.play({ ...played, names })
+    const codes = Object.keys(played.servers).map((name) => [name, 'url_refused'])
     expect([summary(seen.outcomes[0]!), seen.connections]).toEqual([
-      {
-        'the issuer': 'url_refused',
-        'the issuer, one of two addresses': 'url_refused',
-        'a redirect to itself': 'url_refused',
-        good: 'alice',
-      },
+      { ...Object.fromEntries(codes), good: 'alice' },
       {},
     ])
-    // It was asked for twice, and the first answer was one to go to.
     for (const name of Object.keys(names)) {
+      // The first answer was one to go to, and there was a second one.
+      expect(seen.requests[name]!.length).toBeGreaterThan(0)
       expect(seen.asked.filter((asked) => asked === name).length).toBeGreaterThan(1)
-      expect(seen.requests[name]!.map(({ method }) => method)).toEqual(['GET'])
     }
-    assertNothingReached(seen, played)
+    assertNothingReached(seen, { ...played, names })
   })
 
   test('S13 CVE-2026-111769: from https to http on one host', async () => {
@@ -290,6 +285,31 @@ requires('network-namespace', hasNetworkNamespaces)('a public server that names 
     expect(seen.requests['good.example']!.filter(({ path }) => path.startsWith('/authorize'))).toHaveLength(1)
     expect(seen.requests['evil.example']).toEqual([])
     assertNothingReached(seen, played, 3)
+  })
+
+  test('control: a server in a private network may name its neighbours, but neither this machine nor what is link-local', async () => {
+    const named = {
+      neighbour: 'https://10.0.0.2',
+      'this machine': 'https://127.0.0.1',
+      'this machine by name': 'https://127.0.0.1.nip.io',
+      'cloud metadata': 'http://169.254.169.254/',
+      'cloud metadata by name': 'https://169-254-169-254.nip.io',
+    }
+    const hosts: Scenario['hosts'] = { '10.0.0.2': { address: '10.0.0.2' } }
+    const servers: Scenario['servers'] = {}
+    Object.entries(named).forEach(([name, issuer], index) => {
+      const address = `10.0.1.${1 + index}`
+      hosts[address] = { address, resourceMetadata: { authorization_servers: [issuer] } }
+      servers[name] = { url: `https://${address}/mcp` }
+    })
+    hosts['10.0.1.1']!.tokensOf = '10.0.0.2'
+    const seen = await namespace.play({ hosts, servers, names: NAMES })
+    const codes = Object.keys(named).map((name) => [name, 'url_refused'])
+    expect([summary(seen.outcomes[0]!), seen.connections]).toEqual([
+      { ...Object.fromEntries(codes), neighbour: 'alice' },
+      {},
+    ])
+    expect(seen.requests['10.0.0.2']!.map(({ path }) => path)).toContain('/token')
   })
 
   test('control: the neighbours of a server that is itself on this machine or a private network are allowed', async () => {
