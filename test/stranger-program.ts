@@ -10,6 +10,8 @@ export type Outcomes = Record<string, Outcome>
 export interface Stranger {
   /** Opens what is not open, and calls a tool of every server. */
   useAll(): Promise<Outcomes>
+  /** Sends every server a POST with `authorizedFetch`: `HTTP 200`, or the error. */
+  postToAll(): Promise<Outcomes>
   end(): Promise<void>
 }
 
@@ -33,13 +35,15 @@ export function startStranger(
   child.stdin.on('error', () => {})
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const ask = async (act: 'use' | 'post') => {
+    child.stdin.write(`${act}\n`)
+    const { value, done } = await lines.next()
+    if (done) throw new Error(`the program ended: ${stderr}`)
+    return JSON.parse(value) as Outcomes
+  }
   return {
-    useAll: async () => {
-      child.stdin.write('\n')
-      const { value, done } = await lines.next()
-      if (done) throw new Error(`the program ended: ${stderr}`)
-      return JSON.parse(value) as Outcomes
-    },
+    useAll: () => ask('use'),
+    postToAll: () => ask('post'),
     end: async () => {
       child.stdin.end()
       await ended

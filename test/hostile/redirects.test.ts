@@ -80,6 +80,11 @@ test('S13 CVE-2026-111769: after a good login the MCP server redirects a request
     ...Object.fromEntries(names.map((name) => [name, 'CLIENT_HTTP_NOT_IMPLEMENTED'])),
     good: 'alice',
   })
+  // So with the bare `fetch`: it would follow a redirect, but not there.
+  expect(summary(await all.stranger.postToAll())).toEqual({
+    ...Object.fromEntries(names.map((name) => [name, `HTTP ${name}`])),
+    good: expect.stringMatching(/^HTTP 4/),
+  })
   expect(evil.requests.lines()).toEqual([])
   expect(documents(all)).toEqual(before)
   expect(all.browsers()).toHaveLength(names.length + 1)
