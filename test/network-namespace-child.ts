@@ -5,7 +5,6 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { countConnections } from './fixtures/connection-counter.ts'
-import { browserStarts, storedFiles } from './fixtures/hostile-scene.ts'
 import type { McpServerFixture } from './fixtures/mcp-server.ts'
 import { startNameServer } from './fixtures/name-server.ts'
 import type { Play, Seen } from './fixtures/network-namespace.ts'
@@ -15,6 +14,7 @@ import {
   type ScriptedAuthorizationServer,
   startScriptedAuthorizationServer,
 } from './fixtures/scripted-authorization-server.ts'
+import { browserStarts, storedFiles } from './fixtures/traces.ts'
 import { type Outcomes, startStranger } from './stranger-program.ts'
 
 /** Nothing that a public server names may be reached here: this machine, its networks, and what leads to them. */

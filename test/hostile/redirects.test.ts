@@ -164,18 +164,36 @@ test('S13 CVE-2026-111769: registration, revocation and the probe are redirected
   expect((await all.command('call', 'good', 'whoami')).stdout).toContain('alice')
 })
 
-test('S13 CVE-2026-111769: a document may be redirected, the headers of the person stay behind', async () => {
+test('S13 CVE-2026-111769: a request without a body may be redirected, the headers of the person stay behind', async () => {
   const evil = await catcher()
   evil.handler = (_request, response) => response.writeHead(404).end()
   const document = '/.well-known/oauth-protected-resource/mcp'
+  const config = { headers: { 'X-API-Key': 'canary-api-key', Cookie: 'canary=1' } }
   const all = await scene({
-    document: {
-      config: { headers: { 'X-API-Key': 'canary-api-key', Cookie: 'canary=1' } },
-      arrange: (server) => redirect(server, document, 302, evil),
+    document: { config, arrange: (server) => redirect(server, document, 302, evil) },
+    // An SSE server, as far as the first request can tell: it is asked again with a GET.
+    probe: {
+      config,
+      arrange: (server) => {
+        const headers = { location: `${evil.origin}/mcp` }
+        server.intercept = ({ pathname, method }) => {
+          if (pathname !== '/mcp') return undefined
+          return method === 'GET' ? { status: 302, headers } : { status: 405 }
+        }
+      },
     },
   })
-  expect(summary(await all.stranger.useAll())).toEqual({ document: 'discovery_failed', good: 'alice' })
-  expect(JSON.stringify([...all.hostile.document!.requests])).toContain('canary')
-  expect(evil.requests.lines()).toEqual([`GET ${document}`])
+  const login = await all.command('login', 'probe', '--timeout', '10', '--json', '--interactive', 'always')
+  expect(login.code).toBe(0)
+  expect(evil.requests.lines()).toEqual(['GET /mcp'])
+  expect(summary(await all.stranger.useAll())).toEqual({
+    document: 'discovery_failed',
+    probe: 'connect_failed',
+    good: 'alice',
+  })
+  expect(evil.requests.lines()).toContain(`GET ${document}`)
+  for (const server of Object.values(all.hostile)) {
+    expect(JSON.stringify([...server.requests])).toContain('canary')
+  }
   expect(JSON.stringify([...evil.requests])).not.toContain('canary')
 })
