@@ -24,7 +24,7 @@ test('reads a file anew each time, also below the home', async () => {
 
 test('a folder, and a file larger than any secret, are not read', async () => {
   await mkdir(join(homedir, 'folder'))
-  await expect(reader().readFile('~/folder')).rejects.toThrow('no file')
+  await expect(reader().readFile('~/folder')).rejects.toThrow('not a regular file')
   await writeFile(join(homedir, 'large'), 'x'.repeat(300_000))
   await expect(reader().readFile('~/large')).rejects.toThrow('larger than')
 })
