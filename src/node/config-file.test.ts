@@ -93,7 +93,7 @@ test('a missing file says where it was looked for, who named it, and where the d
 test('a folder, or bytes that are not text, is an error that says so', async () => {
   await expect(read(folder)).rejects.toMatchObject({
     code: 'config_invalid',
-    message: expect.stringContaining('EISDIR'),
+    message: expect.stringContaining('not a regular file'),
   })
   const path = join(folder, 'bytes.json')
   await writeFile(path, Buffer.from([0xff, 0xfe, 0x00]))

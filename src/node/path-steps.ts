@@ -46,6 +46,21 @@ export function stepsTo(path: string): PathWay {
   return { steps, arrives: true }
 }
 
+/**
+ * What on the way would let other users exchange what stands at a path: a link of theirs, or a folder above it in which
+ * every user may rename what is not theirs. Not the owners and groups of the folders above: they are the administrators of the
+ * place, in containers often by another number than the user's.
+ */
+export function weakStep(path: string, uid: number): PathStep | undefined {
+  const { steps, arrives } = stepsTo(path)
+  const above = arrives ? steps.length - 1 : steps.length
+  return steps.find(({ stats }, index) =>
+    stats.isSymbolicLink()
+      ? !isOwnOrRoots(stats.uid, uid)
+      : index < above && stats.isDirectory() && (stats.mode & 0o1002) === 0o002,
+  )
+}
+
 /** The user itself, root, and whoever owns `/`: in a sandbox with user ids of its own that is root by another number. */
 export function isOwnOrRoots(owner: number, uid: number): boolean {
   return owner === uid || owner === 0 || owner === lstatSync('/').uid

@@ -26,7 +26,7 @@ test('a folder, and a file larger than any secret, are not read', async () => {
   await mkdir(join(homedir, 'folder'))
   await expect(reader().readFile('~/folder')).rejects.toThrow('not a regular file')
   await writeFile(join(homedir, 'large'), 'x'.repeat(300_000))
-  await expect(reader().readFile('~/large')).rejects.toThrow('larger than')
+  await expect(reader().readFile('~/large')).rejects.toThrow('longer than')
 })
 
 test('reads a variable of this environment', () => {

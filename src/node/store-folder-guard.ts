@@ -2,7 +2,7 @@ import { constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, open, stat } from 'node:fs/promises'
 import type { StoreFailedError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
-import { isOpenToOthers, isOwnOrRoots, stepsTo } from './path-steps.ts'
+import { isOpenToOthers, isOwnOrRoots, weakStep } from './path-steps.ts'
 import { refused, systemCode } from './store-folder-error.ts'
 
 /**
@@ -95,20 +95,13 @@ export function createStoreGuard({ emit, uid }: StoreGuardOptions): StoreGuard {
   }
 }
 
-/**
- * Refuses a home that others could exchange for one of their making: by a link of theirs, or in a folder in which every user
- * may rename what is not theirs. What owners of the folders above could do, root could as well: they are the administrators
- * of the place.
- */
+/** Refuses a home that others could exchange for one of their making. */
 function refuseOpenWay(home: string, uid: number): void {
-  const { steps, arrives } = stepsTo(home)
-  const above = arrives ? steps.length - 1 : steps.length
-  for (const [index, { path, stats }] of steps.entries()) {
-    if (stats.isSymbolicLink() && !isOwnOrRoots(stats.uid, uid)) {
-      throw refused(home, `is reached by ${path}, a symbolic link of user ${stats.uid}`, MOVE_AWAY)
-    }
-    if (index < above && stats.isDirectory() && (stats.mode & 0o1002) === 0o002) throw openToAll(home, path)
-  }
+  const weak = weakStep(home, uid)
+  if (weak === undefined) return
+  const { path, stats } = weak
+  if (!stats.isSymbolicLink()) throw openToAll(home, path)
+  throw refused(home, `is reached by ${path}, a symbolic link of user ${stats.uid}`, MOVE_AWAY)
 }
 
 function openToAll(home: string, folder: string): StoreFailedError {
