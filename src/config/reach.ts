@@ -40,13 +40,11 @@ type Found = { [Name in keyof Omit<ServerReach, 'server'>]: ServerReach[Name][nu
 function look(value: unknown, key: string, path: string, found: Found): void {
   if (VOUCHING_KEY.test(key)) note(found.vouches, path)
   if (SOURCE_KEY.test(key)) lookAtSource(value, key, found)
-  if (typeof value === 'string') {
-    lookAtText(value, found)
-    const place = placeOf(key)
-    const host = place === 'host' ? value : place === 'url' ? parseUrl(value)?.host : undefined
-    if (host) note(found.hosts, host)
-  } else if (Array.isArray(value)) {
-    for (const item of value) look(item, key, path, found)
+  if (typeof value === 'string' || Array.isArray(value)) {
+    for (const text of typeof value === 'string' ? [value] : strings(value)) {
+      lookAtText(text, found)
+      lookAtAddress(text, key, found)
+    }
   } else if (key === 'headers' || key === 'env') {
     if (isRecord(value)) for (const text of Object.values(value)) lookAtText(text, found)
   } else if (isRecord(value)) {
@@ -56,6 +54,13 @@ function look(value: unknown, key: string, path: string, found: Found): void {
 
 function lookAtText(value: unknown, { variables }: Found): void {
   if (typeof value === 'string') for (const variable of variablesIn(value)) note(variables, variable)
+}
+
+/** A variable in a host is refused even in a trusted file. */
+function lookAtAddress(text: string, key: string, { hosts }: Found): void {
+  const place = placeOf(key)
+  const host = place === 'host' ? text : place === 'url' ? parseUrl(text)?.host : undefined
+  if (host && !host.includes('${')) note(hosts, host)
 }
 
 function lookAtSource(value: unknown, key: string, { variables, programs, files }: Found): void {
