@@ -4,9 +4,12 @@ import { serverDomain, tokensKey } from './credentials/identity.ts'
 import { misfit } from './credentials/misfit.ts'
 import { decodeTokenSet } from './credentials/record.ts'
 import { needsRenewal } from './credentials/token-lifetime.ts'
+import { weakStep } from './node/path-steps.ts'
 import { type PathEnvironment, storeHome, userConfigFile } from './node/paths.ts'
 import { credentialCodec, findRecord } from './node/store-document.ts'
 import { sealedWith } from './record-seal.ts'
+
+const LONGEST_CONFIG = 1024 * 1024
 
 export interface StoredTokenSurroundings extends PathEnvironment {
   readonly workingDirectory: string
@@ -67,24 +70,38 @@ function mayBeConfigured({ hostname }: URL, surroundings: StoredTokenSurrounding
   return files.some((file) => {
     const text = readIfThere(file)
     if (text === undefined) return false
+    if (text === UNREAD) return true
     // Escapes, variables, percent signs, other scripts and numbers can all spell a host in another way.
     const isPlainText = /^[\t\n\r\x20-\x7e]*$/.test(text) && !/\\|\$\{|%/.test(text)
     return !isPlainText || /^[\d.]+$|^\[/.test(hostname) || text.toLowerCase().includes(hostname)
   })
 }
 
-function readIfThere(file: string): string | undefined {
+const UNREAD = Symbol('a pipe, a device, or too long to be looked through')
+
+/** Anybody may have put something there: nothing is waited for, and nothing endless is read. */
+function readIfThere(file: string): string | typeof UNREAD | undefined {
+  const { O_RDONLY, O_NONBLOCK = 0 } = fs.constants
+  let descriptor: number
   try {
-    return fs.readFileSync(file, 'utf8')
+    descriptor = fs.openSync(file, O_RDONLY | O_NONBLOCK)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
+  }
+  try {
+    const stats = fs.fstatSync(descriptor)
+    if (!stats.isFile() || stats.size > LONGEST_CONFIG) return UNREAD
+    return fs.readFileSync(descriptor, 'utf8')
+  } finally {
+    fs.closeSync(descriptor)
   }
 }
 
 function readToken({ url, account }: Asked, surroundings: StoredTokenSurroundings): string | undefined {
   const domain = serverDomain(url.href)
   const tokens = join(storeHome(surroundings), 'tokens')
+  if (surroundings.uid !== undefined && weakStep(storeHome(surroundings), surroundings.uid)) return undefined
   const folders =
     account === null
       ? [storeHome(surroundings), tokens]
@@ -120,7 +137,7 @@ function readPrivateFile(file: string, uid: number | undefined): string | undefi
   const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   try {
     const stats = fs.fstatSync(descriptor)
-    const isOurs = uid === undefined || (stats.uid === uid && (stats.mode & 0o077) === 0)
+    const isOurs = uid === undefined || (stats.uid === uid && (stats.mode & 0o077) === 0 && stats.nlink === 1)
     if (!stats.isFile() || !isOurs) return undefined
     return new TextDecoder('utf-8', { fatal: true }).decode(fs.readFileSync(descriptor))
   } finally {

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   chmodSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -241,6 +243,8 @@ describe('a store that is not as it should be: the command decides', () => {
     ],
     ['the file is a link', () => link(file()), 1],
     ['the folder is a link', () => link(join(home(), 'tokens')), 1],
+    ['the file has a second name', () => linkSync(file(), `${file()}.second`), 1],
+    ['the folder above the home is open to all', () => chmodSync(homedir, 0o777), 1],
   ])('%s', async (_, damage, code) => {
     await store()
     damage('')
@@ -344,6 +348,20 @@ describe('anything else than a plain URL: the command decides', () => {
     await onlyTheCommand(['token', URL_], { code: 0, token: 'the-access-token' })
     await createTrustStore({ home: home(), emit: () => {} }).trust(path, text)
     await onlyTheCommand(['token', URL_], { code: 0, token: 'static' })
+  })
+
+  test('what anybody may have left in the working directory is not waited for', async () => {
+    await store()
+    const path = join(homedir, '.mcp.json')
+    for (const put of [
+      () => void spawnSync('mkfifo', [path]),
+      () => symlinkSync('/dev/zero', path),
+      () => mkdirSync(path),
+    ]) {
+      put()
+      await onlyTheCommand(['token', URL_], { code: 0, token: 'the-access-token' })
+      rmSync(path, { recursive: true })
+    }
   })
 
   test('a relative LATCHKEY_HOME is an error, not another place', async () => {

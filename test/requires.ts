@@ -11,6 +11,7 @@ export type Requirement =
   | 'ipv6'
   | 'network-namespace'
   | 'mount-namespace'
+  | 'root'
 
 declare module 'vitest' {
   interface TaskMeta {

@@ -68,8 +68,16 @@ async function wholeLife(): Promise<void> {
   truncateSync(store.locate(tokens('shared')))
   await store.read(tokens('shared'))
   const config = rest[0]
-  if (config) await createTrustStore({ home, emit }).trust(config, readFileSync(config, 'utf8'))
+  if (config) await trustStore().trust(config, readFileSync(config, 'utf8'))
 }
+
+/** An error as a line, for who asked. */
+function asAnswer(error: unknown): unknown {
+  const { code, message } = error as Error & { code?: string }
+  return { code, message }
+}
+
+const trustStore = () => createTrustStore({ home, emit })
 
 /** Does what the lines on stdin say and answers each. */
 async function talk(): Promise<void> {
@@ -84,10 +92,12 @@ async function talk(): Promise<void> {
     release: async () => lease?.release(),
     read: async () => (await store.read(key))?.record.access_token ?? null,
     write: async () => (await store.write(key, { ...key.identity, access_token: `of ${rest[0]}` })).revision,
+    trust: () => trustStore().trust(rest[0]!, readFileSync(rest[0]!, 'utf8')),
+    trusts: () => trustStore().isTrusted(rest[0]!, readFileSync(rest[0]!, 'utf8')),
   }
   for await (const line of createInterface({ input: process.stdin })) {
     const act = acts[line]
-    say(act ? ((await act()) ?? null) : `unknown: ${line}`)
+    say(act ? ((await act().catch(asAnswer)) ?? null) : `unknown: ${line}`)
   }
 }
 

@@ -1,4 +1,6 @@
-import { definitionsFromText } from '../config/mcp-servers.ts'
+import { isShowable, quote } from '../config/problem.ts'
+import { reachOf, type ServerReach } from '../config/reach.ts'
+import { shellWord } from '../credentials/login-command.ts'
 import type { Invocation } from './arguments.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT } from './exit-codes.ts'
@@ -15,15 +17,40 @@ export async function trust({ operands, flags }: Invocation, context: CommandCon
 async function remember(path: string, context: CommandContext): Promise<number> {
   const trusted = context.parts.trustedFiles(context.emit)
   const read = await trusted.read(path)
-  const { definitions } = definitionsFromText(read.text, { path: read.path, env: {}, expansion: 'refused' })
+  const reach = reachOf(read.text, read.path)
   const file = await trusted.trust(read.path, read.text)
-  const servers = definitions.map(({ name }) => name)
-  const names = servers.length === 0 ? 'It names no server.' : `Its servers: ${servers.join(', ')}.`
+  const servers = reach.map(({ server }) => server)
   context.result(
-    { trusted: true, ...file, servers },
-    `Trusted ${file.path} as it is now.\n  ${names}\n  When it changes, it has to be trusted again.\n`,
+    { trusted: true, ...file, servers, reach },
+    [
+      `Trusted ${isShowable(file.path) ? file.path : quote(file.path)} as it is now.`,
+      servers.length === 0 ? '  It names no server.' : `  Its servers: ${servers.map(shown).join(', ')}.`,
+      ...reach.flatMap(reachLines),
+      '  When it changes, it has to be trusted again.',
+      `  Not what you want? latchkey trust ${shellWord(file.path)} --forget\n`,
+    ].join('\n'),
   )
   return EXIT.done
+}
+
+/** What a server may do now, a line for each kind. */
+function reachLines({ server, hosts, variables, programs, files, vouches }: ServerReach): string[] {
+  const command = (words: readonly string[]): string => words.map(shown).join(' ')
+  const kinds: [does: string, what: readonly string[]][] = [
+    ['sends requests to', hosts.map(shown)],
+    ['starts, with your environment,', programs.map(command)],
+    ['gets the variables', variables],
+    ['reads the files', files.map(shown)],
+    ['stands above what servers say, with', vouches],
+  ]
+  return kinds.flatMap(([does, what]) =>
+    what.length === 0 ? [] : [`  ${shown(server)} ${does} ${what.join(', ')}`],
+  )
+}
+
+/** Text of the file, as it is where that is plain: it is somebody else's, and stands among ours. */
+function shown(text: string): string {
+  return isShowable(text) && /^[^\s"',]+$/.test(text) ? text : quote(text)
 }
 
 async function forget(path: string, context: CommandContext): Promise<number> {

@@ -117,6 +117,10 @@ const IN_HOST = [
   'https://\n/${X}/h',
   'https:/\t/h${X}/',
   ' https://${X}/',
+  'https://u${X}/mcp',
+  'https://u:p${X}@h/mcp',
+  'https://[::1]${X}/mcp',
+  'https://h:8${X}/mcp',
 ]
 const HOSTILE = [
   'evil.example',
@@ -127,6 +131,13 @@ const HOSTILE = [
   ':80@evil.example',
   '.evil.example',
   'https://evil.example',
+  '#@evil.example',
+  '?@evil.example/',
+  '\t//evil.example',
+  '\r\n@evil.example',
+  '\\@evil.example',
+  '/../../..//evil.example',
+  '${Y}',
 ]
 
 test.each(AFTER_HOST)('%s: whatever the variable holds, the host stays', (text) => {

@@ -44,17 +44,38 @@ export function expand(
 }
 
 /**
- * Keys of `auth` that name a file, a variable or a program do what a reference does, and more: nobody's file may have
- * them unless somebody vouched for it. Throws `config_untrusted`.
+ * Keys of `auth` that name a file, a variable or a program do what a reference does, and more; others hold what the person
+ * vouches for in place of a check. Nobody's file may have them unless somebody vouched for it. Throws `config_untrusted`.
  */
 export function assertTrusted(auth: unknown, key: string, expansion: Expansion): void {
   if (expansion.mode !== 'refused' || !isRecord(auth)) return
   for (const [member, inner] of Object.entries(auth)) {
     const at = keyPath(key, member)
-    if (/(_file|_env|_command|File|Env|Command)$/.test(member)) throw untrusted(at, expansion.path)
+    if (SOURCE_KEY.test(member)) throw untrusted(at, READS, expansion.path)
+    if (VOUCHING_KEY.test(member)) throw untrusted(at, VOUCHES, expansion.path)
     assertTrusted(inner, at, expansion)
   }
 }
+
+/** A program is started, with this machine's rights and environment, for nobody's file either. Throws `config_untrusted`. */
+export function assertMayStart(key: string, expansion: Expansion): void {
+  if (expansion.mode === 'refused') throw untrusted(key, STARTS, expansion.path)
+}
+
+/** Keys of `auth` that say where on this machine a secret is. */
+export const SOURCE_KEY = /(_file|_env|_command|File|Env|Command)$/
+
+/**
+ * Keys of `auth` that stand above what the servers say of themselves: with them a file could send the code of an honest
+ * authorization server elsewhere, have a token made for somebody else's server, or keep the person from being asked.
+ */
+export const VOUCHING_KEY =
+  /^(oauth_provider|oauthProvider|authorization_hosts|authorizationHosts|missing_pkce_metadata|missingPkceMetadata|resource)$/
+
+const READS =
+  'refers to something of this machine, but nobody vouched for {file}, and what it names would be sent where this file says.'
+const VOUCHES = 'stands above what the servers say of themselves, but nobody vouched for {file}.'
+const STARTS = 'starts a program on this machine, but nobody vouched for {file}.'
 
 function expandText(
   text: string,
@@ -68,7 +89,7 @@ function expandText(
     if (inner.startsWith('input:')) throw inputReference(key, inner)
     if (!whole.endsWith('}')) throw invalid(key, `a "\${" is not closed by "}".`)
   }
-  if (expansion.mode === 'refused') throw untrusted(key, expansion.path)
+  if (expansion.mode === 'refused') throw untrusted(key, READS, expansion.path)
   if (place === 'host' || (place === 'url' && !AFTER_HOST.test(text.slice(0, text.indexOf('${'))))) {
     throw invalid(
       key,
@@ -86,6 +107,11 @@ function expandText(
 const AFTER_HOST = /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#\\]+[/?#\\]/i
 
 const REFERENCE = /^(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/
+
+/** The variables that a text refers to, in order. What is no reference is left out. */
+export function variablesIn(text: string): string[] {
+  return [...text.matchAll(/\$\{([^}]*)\}/g)].flatMap(([, inner = '']) => REFERENCE.exec(inner)?.[1] ?? [])
+}
 
 function lookUp(inner: string, key: string, env: Environment): string {
   const [, name, fallback] = REFERENCE.exec(inner) ?? []
@@ -140,10 +166,10 @@ function inputReference(key: string, inner: string) {
   )
 }
 
-function untrusted(key: string, path: string): ConfigUntrustedError {
+function untrusted(key: string, because: string, path: string): ConfigUntrustedError {
   return new ConfigUntrustedError({
     path,
-    message: `${key}: refers to something of this machine, but nobody vouched for ${quote(path)}, and what it names would be sent where this file says.`,
+    message: `${key}: ${because.replace('{file}', () => quote(path))}`,
     remedy: `Read the file, then run: latchkey trust ${shellWord(path)}\n(in a program: fromConfigFile(path, { trusted: true }))`,
   })
 }

@@ -191,7 +191,7 @@ test('unknown keys come as one warning per server', () => {
   expect(load('claude-desktop.json').warnings).toEqual([])
 })
 
-test('in a file that nobody trusts only servers without references are usable', () => {
+test('in a file that nobody trusts only servers that want nothing of this machine are usable', () => {
   const { definitions } = load('mcp-use.json', 'refused')
   const kinds = Object.fromEntries(definitions.map((definition) => [definition.name, definition.kind]))
   expect(kinds).toMatchObject({
@@ -199,7 +199,7 @@ test('in a file that nobody trusts only servers without references are usable', 
     github: 'invalid',
     api: 'invalid',
     internal: 'invalid',
-    files: 'stdio',
+    files: 'invalid',
   })
   const api = definitions.find(({ name }) => name === 'api')
   expect(api).toMatchObject({ error: expect.any(ConfigUntrustedError) })

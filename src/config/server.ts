@@ -1,5 +1,5 @@
 import type { ServerDefinition } from '../definitions.ts'
-import { assertTrusted, type Expansion, expand, type Place } from './expand.ts'
+import { assertMayStart, assertTrusted, type Expansion, expand, type Place } from './expand.ts'
 import { httpServer } from './http-server.ts'
 import { nearestKey } from './nearest-key.ts'
 import { invalid, isRecord, isShowable, keyPath, quote, unexpected } from './problem.ts'
@@ -9,7 +9,8 @@ import { stdioServer } from './stdio-server.ts'
 /** `serverUrl` is Windsurf's spelling, `httpUrl` Gemini's for Streamable HTTP; `oauth` is Claude Code's and VS Code's. */
 const HTTP_KEYS = ['url', 'serverUrl', 'httpUrl', 'headers', 'auth', 'oauth']
 const STDIO_KEYS = ['command', 'args', 'env', 'cwd', 'envFile']
-const KNOWN_KEYS = ['type', 'disabled', 'timeout', ...HTTP_KEYS, ...STDIO_KEYS]
+/** Everything of an entry that has an effect. */
+export const KNOWN_KEYS: readonly string[] = ['type', 'disabled', 'timeout', ...HTTP_KEYS, ...STDIO_KEYS]
 
 /** A definition and what a person should hear about its entry. */
 export interface ReadServer {
@@ -39,6 +40,7 @@ export function readServer(
     throw invalid(keyPath(path, keys[1]!), `stands beside \`${keys[0]}\`, expected one of them.`)
   }
   if (urlKeys.length === 0 && !isStdio) throw noAddress(value, path)
+  if (isStdio) assertMayStart(keyPath(path, 'command'), expansion)
   const { unknownKeys, remarks } = lookAtRest(value, isStdio ? HTTP_KEYS : STDIO_KEYS)
   const read = isStdio ? stdioServer(name, entry, path) : httpServer(name, entry, urlKeys[0]!, path)
   return { definition: unknownKeys === undefined ? read : { ...read, unknownKeys }, remarks }
@@ -59,7 +61,7 @@ function knownEntry(value: Record<string, unknown>, path: string, expansion: Exp
 }
 
 /** What kind of text a key holds. `resource` is only a name (`api://…`): nothing is sent to it. */
-function placeOf(key: string): Place {
+export function placeOf(key: string): Place {
   if (key === 'authorization_hosts' || key === 'authorizationHosts') return 'host'
   return /^(url|uri|issuer)$|_(url|uri|endpoint)$|(Url|Uri)$/.test(key) ? 'url' : 'text'
 }

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -61,6 +61,48 @@ test('where others can write, the place alone is not enough', async () => {
   expect(await read()).toMatchObject({ trusted: false })
 })
 
+test('where any folder on the way can be exchanged by others, the place is not enough; a private group is no others', async () => {
+  environment = { ...environment, homedir: join(folder, 'users', 'jane') }
+  const hasPrivateGroup = process.getegid?.() === process.geteuid?.()
+  const path = await put(userConfigFile(environment))
+  const above = dirname(environment.homedir)
+  for (const open of [environment.homedir, above, dirname(dirname(path))]) {
+    await chmod(open, 0o777)
+    expect(await read()).toMatchObject({ trusted: false })
+    await chmod(open, 0o775)
+    expect(await read()).toMatchObject({ trusted: hasPrivateGroup })
+    await chmod(open, 0o755)
+  }
+  // Content was looked at where a file was vouched for: its place then matters less.
+  await chmod(above, 0o777)
+  await trustStore.trust(path, '{}')
+  expect(await read()).toMatchObject({ trusted: true })
+})
+
+test("a link to the user's own file that is turned while it is read gives its trust to no other text", async () => {
+  await put(userConfigFile(environment), '{"mcpServers":{}}')
+  const evil = await put(join(folder, 'evil.json'), '{"mcpServers":{"evil":{}}}')
+  const link = join(folder, 'link.json')
+  const seen = new Set<string>()
+  for (let round = 0; round < 40; round++) {
+    await rm(link, { force: true })
+    await symlink(evil, link)
+    const reading = read(link)
+    // At another moment of the reading each time.
+    for (let step = 0; step < round; step++) await Promise.resolve()
+    await rename(await linkTo(userConfigFile(environment)), link)
+    const file = await reading.catch(() => undefined)
+    if (file) seen.add(`${file.text} ${file.trusted}`)
+  }
+  expect([...seen].filter((one) => one.includes('evil') && one.endsWith('true'))).toEqual([])
+})
+
+async function linkTo(target: string): Promise<string> {
+  const path = join(folder, 'next')
+  await symlink(target, path)
+  return path
+}
+
 test('dotfiles kept in a repository: trusted through the link, and known to be under version control', async () => {
   await mkdir(join(folder, 'dotfiles', '.git'), { recursive: true })
   const kept = await put(join(folder, 'dotfiles', 'latchkey', 'mcp.json'))
@@ -93,7 +135,7 @@ test('a missing file says where it was looked for, who named it, and where the d
 test('a folder, or bytes that are not text, is an error that says so', async () => {
   await expect(read(folder)).rejects.toMatchObject({
     code: 'config_invalid',
-    message: expect.stringContaining('EISDIR'),
+    message: expect.stringContaining('not a regular file'),
   })
   const path = join(folder, 'bytes.json')
   await writeFile(path, Buffer.from([0xff, 0xfe, 0x00]))

@@ -1,9 +1,14 @@
-import { lstat, readFile, realpath } from 'node:fs/promises'
+import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ConfigInvalidError } from '../errors/index.ts'
+import { isOpenToOthers, isOwnOrRoots, stepsTo } from './path-steps.ts'
 import { type ConfigLocation, hostConfigFiles, type PathEnvironment, userConfigFile } from './paths.ts'
+import { readPlainFile, UnfitFileError } from './plain-file.ts'
 import { systemCode } from './store-folder-error.ts'
-import { type TrustStore, whyUntrustworthy } from './trust-store.ts'
+import type { TrustStore } from './trust-store.ts'
+
+/** The files of some programs hold their whole history. */
+const LONGEST = 64 * 1024 * 1024
 
 /** A config file as the config room takes it. */
 export interface ConfigFile {
@@ -24,41 +29,52 @@ export interface ReadConfigFileOptions {
 
 /**
  * Reads a config file and finds out what it may do. Throws `config_invalid` when it cannot be read, saying where it was
- * looked for; a file that other users can write is never trusted, wherever it is.
+ * looked for; a file of the user's own that others could write or exchange is not trusted for its place.
  */
 export async function readConfigFile(
   location: ConfigLocation,
   { environment, trustStore }: ReadConfigFileOptions,
 ): Promise<ConfigFile> {
   const path = resolve(location.path)
-  const text = await readText(path, location, environment)
-  const real = await realpath(path)
+  const { real, text, ...file } = await readText(path, location, environment)
   return {
     path,
     text,
-    trusted: (await isUsersOwn(real, environment)) || (await trustStore.isTrusted(real, text)),
+    trusted: (await isUsersOwn({ real, ...file }, environment)) || (await trustStore.isTrusted(real, text)),
     versionControlled: await isInWorkingTree(dirname(real)),
   }
 }
 
+/** The file that was read: its path without links, and which one it is. */
+interface OpenedFile {
+  readonly real: string
+  readonly dev: number
+  readonly ino: number
+}
+
+/** Links are followed once, before the file is opened: where it is trusted as, there it was read. */
 async function readText(
   path: string,
   location: ConfigLocation,
   environment: PathEnvironment,
-): Promise<string> {
+): Promise<OpenedFile & { text: string }> {
+  let found = 'is not UTF-8 text'
+  let remedy = 'Expected a readable JSON file with `mcpServers`.'
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
+    const real = await realpath(path)
+    const { bytes, dev, ino } = await readPlainFile(real, { limit: LONGEST, followsLinks: false })
+    return { real, dev, ino, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
   } catch (error) {
     const code = systemCode(error)
-    const found =
-      code === 'ENOENT' ? 'does not exist' : code ? `could not be read (${code})` : 'is not UTF-8 text'
+    if (code === 'ENOENT') {
+      found = 'does not exist'
+      remedy = `Create it, or name another file with --config or LATCHKEY_CONFIG (default: ${userConfigFile(environment)}).`
+    } else if (code !== undefined) found = `could not be read (${code})`
+    else if (error instanceof UnfitFileError) found = error.message
     throw new ConfigInvalidError({
       key: location.origin === 'default' ? path : location.origin,
       message: `The config file ${path} ${found}${named(location)}.`,
-      remedy:
-        code === 'ENOENT'
-          ? `Create it, or name another file with --config or LATCHKEY_CONFIG (default: ${userConfigFile(environment)}).`
-          : 'Expected a readable JSON file with `mcpServers`.',
+      remedy,
       cause: error,
     })
   }
@@ -69,13 +85,19 @@ function named({ origin }: ConfigLocation): string {
 }
 
 /** Links are followed on both sides: a home directory may be one, and so may a file kept with other dotfiles. */
-async function isUsersOwn(real: string, environment: PathEnvironment): Promise<boolean> {
+async function isUsersOwn({ real, dev, ino }: OpenedFile, environment: PathEnvironment): Promise<boolean> {
   for (const candidate of [userConfigFile(environment), ...hostConfigFiles(environment)]) {
-    if (real === (await realpath(candidate).catch(() => undefined))) {
-      // Trusted for its place alone, so the place has to be safe as well.
-      const doubts = await Promise.all([whyUntrustworthy(real), whyUntrustworthy(dirname(real))])
-      return doubts.every((doubt) => doubt === undefined)
-    }
+    if (real !== (await realpath(candidate).catch(() => undefined))) continue
+    // Trusted for its place alone: nobody else may be able to put another file, folder or link there.
+    const uid = process.geteuid?.()
+    if (uid === undefined) return true
+    const { steps } = stepsTo(candidate)
+    const { stats } = steps.at(-1)!
+    return (
+      stats.dev === dev &&
+      stats.ino === ino &&
+      steps.every((step) => isOwnOrRoots(step.stats.uid, uid) && !isOpenToOthers(step.stats))
+    )
   }
   return false
 }

@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ConfigInvalidError } from '../errors/index.ts'
 import { type ConfigFile, readConfigFile } from './config-file.ts'
 import { chooseConfigFile, type PathEnvironment, userConfigFile } from './paths.ts'
 import type { TrustStore } from './trust-store.ts'
@@ -10,7 +11,7 @@ const PROJECT_FILES = ['mcp.json', '.mcp.json']
 /** The files that the command reads, the nearest first. */
 export interface ConfigSources {
   readonly files: readonly ConfigFile[]
-  /** A file in the working directory that was not read, because nobody vouched for it. */
+  /** A file in the working directory that does not count, because nobody vouched for it. */
   readonly untrusted: string | undefined
   readonly userFile: string
 }
@@ -42,12 +43,17 @@ export async function readConfigSources(options: ConfigSourcesOptions): Promise<
   for (const name of PROJECT_FILES) {
     const path = join(workingDirectory, name)
     if (!(await isThere(path))) continue
-    const file = await read({ path, origin: 'default' })
-    if (file.trusted) files.push(file)
+    const file = await read({ path, origin: 'default' }).catch(unlessUnreadable)
+    if (file?.trusted) files.push(file)
     else untrusted ??= path
   }
   if (await isThere(chosen.path)) files.push(await read(chosen))
   return { files, untrusted, userFile }
+}
+
+/** Whoever left something unreadable in a folder does not keep the commands from working there: nobody vouched for it. */
+function unlessUnreadable(error: unknown): undefined {
+  if (!(error instanceof ConfigInvalidError)) throw error
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -1,11 +1,11 @@
-import { join } from 'node:path'
 import type { CredentialStore } from '../ports.ts'
 import type { StoreFolder } from './store-folder.ts'
 import {
+  accountsFolder,
   type DocumentLocation,
   documentLocation,
   domainOfFile,
-  isDomain,
+  domainOfName,
   kindFolder,
   namedDocument,
 } from './store-folder-layout.ts'
@@ -50,8 +50,8 @@ export async function* listDocuments(
 async function findDomains(folder: StoreFolder, { kind, serverDomain }: Filter): Promise<[string, Domain][]> {
   const domains = new Map<string, Domain>()
   for (const { name, isFolder } of await folder.entries(kindFolder(folder.home, kind))) {
-    const domain = isFolder ? name : domainOfFile(kind, name)
-    if (domain === undefined || !isDomain(domain)) continue
+    const domain = isFolder ? domainOfName(name) : domainOfFile(kind, name)
+    if (domain === undefined) continue
     if (serverDomain !== undefined && domain !== serverDomain) continue
     const found = domains.get(domain) ?? { hasFile: false, hasFolder: false }
     if (isFolder) found.hasFolder = true
@@ -66,7 +66,7 @@ async function* namedAccounts(
   { kind, serverDomain }: { kind: Filter['kind']; serverDomain: string },
   skip: (path: string, error: unknown) => void,
 ): AsyncGenerator<DocumentLocation> {
-  const path = join(kindFolder(folder.home, kind), serverDomain)
+  const path = accountsFolder(folder.home, { kind, serverDomain })
   try {
     for (const { name } of await folder.entries(path)) {
       const location = namedDocument(folder.home, { kind, serverDomain, name })

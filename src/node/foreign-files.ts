@@ -1,8 +1,8 @@
-import { constants } from 'node:fs'
 import { lstat, open, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StoreFailedError } from '../errors/index.ts'
 import type { PathEnvironment } from './paths.ts'
+import { openForReading, readAtMost, UnfitFileError } from './plain-file.ts'
 import { asStoreFailure, refused, systemCode } from './store-folder-error.ts'
 
 /** The folders of other programs that keep logins. */
@@ -29,7 +29,6 @@ export interface ForeignFiles {
 
 const LONGEST = 1024 * 1024
 const MOVE = 'Look at it; it was left as it is.'
-const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants
 
 export function createForeignFiles(
   environment: PathEnvironment,
@@ -105,7 +104,7 @@ async function readFile(path: string, uid: number | undefined): Promise<ForeignF
     () => false,
   )
   if (isLink) throw refused(path, 'is a symbolic link', MOVE)
-  const handle = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: unknown) => {
+  const handle = await openForReading(path, { followsLinks: false }).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error
   })
@@ -114,10 +113,12 @@ async function readFile(path: string, uid: number | undefined): Promise<ForeignF
     const stats = await handle.stat()
     if (!stats.isFile()) throw refused(path, 'is not a regular file', MOVE)
     if (uid !== undefined && stats.uid !== uid) throw refused(path, `belongs to user ${stats.uid}`, MOVE)
-    if (stats.size > LONGEST) throw refused(path, `has ${stats.size} bytes, which no login has`, MOVE)
-    const buffer = Buffer.alloc(stats.size)
-    const { bytesRead } = await handle.read(buffer, 0, stats.size, 0)
-    return { path, text: buffer.toString('utf8', 0, bytesRead), modified: stats.mtimeMs }
+    if (uid !== undefined && stats.nlink > 1) throw refused(path, 'has a second name (a hard link)', MOVE)
+    const bytes = await readAtMost(handle, LONGEST)
+    return { path, text: new TextDecoder().decode(bytes), modified: stats.mtimeMs }
+  } catch (error) {
+    if (error instanceof UnfitFileError) throw refused(path, `${error.message}, which no login is`, MOVE)
+    throw error
   } finally {
     await handle.close()
   }

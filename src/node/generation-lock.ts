@@ -4,7 +4,7 @@ import type { Clock, Lease } from '../ports.ts'
 import { sleep } from '../sleep.ts'
 import { createTurnQueue } from '../turn-queue.ts'
 import { createStillnessWatch, type StillnessWatch } from './stillness-watch.ts'
-import { systemCode } from './store-folder-error.ts'
+import { refused, systemCode } from './store-folder-error.ts'
 
 export interface GenerationLockOptions {
   clock: Clock
@@ -24,8 +24,8 @@ export interface AcquireOptions {
 
 export interface GenerationLocks {
   /**
-   * Waits for the lock whose files are `path.<n>`, in a folder that exists. Rejects with the reason of `signal`, or with
-   * the error of the operating system.
+   * Waits for the lock whose files are `path.<n>`, in a folder that exists. Rejects with the reason of `signal`, with the
+   * error of the operating system, or with `store_failed` where the numbers have run out.
    */
   acquire(path: string, options?: AcquireOptions): Promise<Lease>
 }
@@ -41,6 +41,9 @@ interface Taken {
   readonly number: number
   readonly handle: FileHandle
 }
+
+/** Fifteen digits, which a number holds exactly. Nobody counts this far: who puts the last one there wants no next one. */
+const LAST = 999_999_999_999_999
 
 const NONE: Generation = { number: 0, isFree: true }
 
@@ -102,6 +105,9 @@ async function waitForGeneration(
   for (;;) {
     signal?.throwIfAborted()
     const highest = await highestGeneration(path)
+    if (highest.number === LAST) {
+      throw refused(`${path}.${LAST}`, 'leaves no number for the next lock', 'Remove it.')
+    }
     if (await isLeft(highest)) {
       const taken = await take(path, highest.number + 1)
       if (taken) return taken

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -24,9 +25,16 @@ test('reads a file anew each time, also below the home', async () => {
 
 test('a folder, and a file larger than any secret, are not read', async () => {
   await mkdir(join(homedir, 'folder'))
-  await expect(reader().readFile('~/folder')).rejects.toThrow('no file')
+  await expect(reader().readFile('~/folder')).rejects.toThrow('not a regular file')
   await writeFile(join(homedir, 'large'), 'x'.repeat(300_000))
-  await expect(reader().readFile('~/large')).rejects.toThrow('larger than')
+  await expect(reader().readFile('~/large')).rejects.toThrow('longer than')
+})
+
+test('a pipe that nobody writes to and a device without end give nothing, at once', async () => {
+  spawnSync('mkfifo', [join(homedir, 'pipe')])
+  await symlink('/dev/zero', join(homedir, 'endless'))
+  for (const name of ['pipe', 'endless'])
+    await expect(reader().readFile(`~/${name}`)).rejects.toThrow('not a regular file')
 })
 
 test('reads a variable of this environment', () => {

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SecretReader } from '../ports.ts'
 import type { PathEnvironment } from './paths.ts'
+import { readPlainFile } from './plain-file.ts'
 
 /** Longer than any token or key, in bytes. */
 const LIMIT = 262_144
@@ -14,10 +14,9 @@ export function createSecretReader({ env, homedir }: PathEnvironment): SecretRea
   return {
     readFile: async (path) => {
       const whole = path.startsWith('~/') ? join(homedir, path.slice(2)) : path
-      const stats = await stat(whole)
-      if (!stats.isFile()) throw new Error('it is no file')
-      if (stats.size > LIMIT) throw new Error('it is larger than 256 KB')
-      return readFile(whole, 'utf8')
+      // Links are followed: Kubernetes exchanges a mounted secret by turning one.
+      const { bytes } = await readPlainFile(whole, { limit: LIMIT })
+      return new TextDecoder().decode(bytes)
     },
     readVariable: (name) => env[name],
     run: (command) => output(command),

@@ -1,9 +1,13 @@
-import { readFile } from 'node:fs/promises'
 import { parseEnvFile } from '../config/env-file.ts'
 import type { StdioServerDefinition } from '../definitions.ts'
 import { ConfigInvalidError } from '../errors/index.ts'
 import type { SdkTransport } from '../mcp/sdk.ts'
 import { loadMcpSdk } from './mcp-sdk.ts'
+import { readPlainFile, UnfitFileError } from './plain-file.ts'
+import { systemCode } from './store-folder-error.ts'
+
+/** No environment is longer, in bytes. */
+const LONGEST = 1024 * 1024
 
 /** Environment variables that a child never inherits: they are ours. */
 const OWN = /^LATCHKEY_/
@@ -16,7 +20,7 @@ export async function openStdioTransport(
   { name, command, args, env, envFile, cwd }: StdioServerDefinition,
   inherited: Readonly<Record<string, string | undefined>>,
 ): Promise<SdkTransport> {
-  const environment: Record<string, string> = {}
+  const environment: Record<string, string> = Object.create(null)
   for (const [variable, value] of Object.entries(inherited)) {
     if (value !== undefined && !OWN.test(variable)) environment[variable] = value
   }
@@ -34,19 +38,14 @@ export async function openStdioTransport(
 
 async function readEnvFile(server: string, path: string): Promise<Record<string, string>> {
   try {
-    return parseEnvFile(await readFile(path, 'utf8'), path)
+    const { bytes } = await readPlainFile(path, { limit: LONGEST })
+    return parseEnvFile(new TextDecoder().decode(bytes), path)
   } catch (error) {
-    if (
-      !(
-        error instanceof Error &&
-        'code' in error &&
-        typeof error.code === 'string' &&
-        error.code.startsWith('E')
-      )
-    )
-      throw error
+    const code = systemCode(error)
+    if (code === undefined && !(error instanceof UnfitFileError)) throw error
+    const because = error instanceof UnfitFileError ? error.message : `could not be read (${code})`
     throw new ConfigInvalidError({
-      message: `The env file ${path} could not be read (${error.code}).`,
+      message: `The env file ${path} ${because}.`,
       remedy: `Create it, or correct mcpServers.${server}.envFile.`,
       key: `mcpServers.${server}.envFile`,
       cause: error,

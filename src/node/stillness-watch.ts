@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import type { Clock } from '../ports.ts'
 import { systemCode } from './store-folder-error.ts'
 
@@ -32,9 +32,10 @@ export function createStillnessWatch(clock: Clock, staleAfter: number): Stillnes
   }
 }
 
+/** Of a link, of the link itself: it may lead nowhere, or to what changes for ever. */
 async function stateOf(file: string): Promise<string | undefined> {
   try {
-    const { ino, mtimeNs } = await stat(file, { bigint: true })
+    const { ino, mtimeNs } = await lstat(file, { bigint: true })
     return `${file} ${ino} ${mtimeNs}`
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -103,3 +103,49 @@ test('a change that returns nothing writes nothing', async () => {
   await expect(readFile(path)).rejects.toThrow('ENOENT')
   expect(dirname(path)).toBe(home)
 })
+
+/** Does something between the last look at the lock and the rename, where nothing is looked at any more but the folder. */
+const beforeRename = (act: () => Promise<unknown>) =>
+  newProcess((locks) => ({
+    async acquire(name, options) {
+      const lease = await locks.acquire(name, options)
+      return {
+        release: () => lease.release(),
+        async isHeld() {
+          const isHeld = await lease.isHeld()
+          await act()
+          return isHeld
+        },
+      }
+    },
+  }))
+
+test('a link that is put at the path at the last moment is replaced itself, not what it leads to', async () => {
+  const target = join(home, 'target')
+  await writeFile(target, 'precious')
+  await beforeRename(() => symlink(target, path)).update(add('one'))
+  expect(await readFile(target, 'utf8')).toBe('precious')
+  expect((await lstat(path)).isSymbolicLink()).toBe(false)
+  expect(await newProcess().read()).toEqual(['one'])
+})
+
+test.each(['a link', 'another folder'])(
+  'a folder that is exchanged for %s at the last moment: the write fails, and nothing is in the other place',
+  async (kind) => {
+    path = join(home, 'tokens', 'words')
+    const tokens = dirname(path)
+    const elsewhere = join(home, 'elsewhere')
+    await mkdir(join(elsewhere, 'words.lock'), { recursive: true, mode: 0o700 })
+    const exchange = async () => {
+      await rename(tokens, `${tokens}.away`)
+      if (kind === 'a link') await symlink(elsewhere, tokens)
+      else await rename(elsewhere, tokens)
+    }
+    await expect(beforeRename(exchange).update(add('one'))).rejects.toMatchObject({
+      code: 'store_failed',
+      message: expect.stringContaining('was exchanged'),
+    })
+    expect(await readdir(tokens)).toEqual(['words.lock'])
+    expect(await readdir(`${tokens}.away`)).toEqual(['words.lock'])
+  },
+)

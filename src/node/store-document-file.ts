@@ -8,7 +8,8 @@ import type { Lease } from '../ports.ts'
 import type { GenerationLocks } from './generation-lock.ts'
 import type { Decoded, DocumentCodec } from './store-document.ts'
 import type { StoreFolder } from './store-folder.ts'
-import { asStoreFailure, systemCode } from './store-folder-error.ts'
+import { asStoreFailure, refused, systemCode } from './store-folder-error.ts'
+import { MOVE_AWAY } from './store-folder-guard.ts'
 import { type Room, takeRoom } from './store-room.ts'
 
 /** One file that several processes read and change. Errors are `store_failed`. */
@@ -60,11 +61,12 @@ export function openDocument<T>(
     return bytes && decodeBytes(bytes, codec)
   }
 
-  const whileLocked = async <R>(work: (lease: Lease) => Promise<R>): Promise<R> => {
+  const whileLocked = async <R>(work: (lease: Lease, place: string) => Promise<R>): Promise<R> => {
     await folder.ensure(lockFolder(path))
+    const place = await folder.identity(dirname(path))
     const lease = await asStoreFailure(path, 'locked', () => locks.acquire(documentLock(path)))
     try {
-      return await work(lease)
+      return await work(lease, place)
     } finally {
       await lease.release()
     }
@@ -85,15 +87,21 @@ export function openDocument<T>(
   }
 
   /** False when somebody took the lock over; then nothing was changed. */
-  const replace = async (document: T, lease: Lease, room: Room | undefined): Promise<boolean> => {
+  const replace = async (
+    document: T,
+    { lease, place, room }: { lease: Lease; place: string; room: Room | undefined },
+  ): Promise<boolean> => {
     const temporary = join(lockFolder(path), `${randomBytes(8).toString('hex')}${TEMPORARY}`)
     const content = codec.encode(document)
     let isDone = false
     try {
       const isInRoom = (await room?.become(temporary, content)) ?? false
       if (!isInRoom && !(await folder.create(temporary, content))) return false
-      isDone =
-        (await lease.isHeld()) && (await asStoreFailure(path, 'written', () => moveOver(temporary, path)))
+      if (!(await lease.isHeld())) return false
+      if ((await folder.identity(dirname(path))) !== place) {
+        throw refused(dirname(path), 'was exchanged while a login was written to it', MOVE_AWAY)
+      }
+      isDone = await asStoreFailure(path, 'written', () => moveOver(temporary, path))
       return isDone
     } finally {
       if (!isDone) await unlink(temporary).catch(() => {})
@@ -112,12 +120,12 @@ export function openDocument<T>(
 
     async update(change, room) {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
-        const isDone = await whileLocked(async (lease) => {
+        const isDone = await whileLocked(async (lease, place) => {
           // Leftovers of crashed holders, and the fence against paused ones: without its temporary file nobody who lost
           // the lock can replace what is read here.
           await removeTemporaries(folder, lockFolder(path))
           const next = change(usable(path, await peekAndSetAside()))
-          return next === undefined || (await replace(next, lease, room))
+          return next === undefined || (await replace(next, { lease, place, room }))
         })
         if (!isDone) continue
         await folder.sync(dirname(path))

@@ -1,12 +1,14 @@
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, open, stat } from 'node:fs/promises'
+import type { StoreFailedError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
+import { isOpenToOthers, isOwnOrRoots, weakStep } from './path-steps.ts'
 import { refused, systemCode } from './store-folder-error.ts'
 
 /**
- * Looks at owner, kind and mode before anything is used. What belongs to others or is a link is refused (`store_failed`);
- * what is ours but open to others is narrowed, and the first such thing is reported. What lies in a folder that was closed
- * already could be reached by nobody: it is narrowed without a word.
+ * Looks at owner, kind and mode before anything is used. What belongs to others, is a link or could have been written by
+ * others is refused (`store_failed`); what is ours but open to others is narrowed, and the first such thing is reported. What
+ * lies in a folder that was closed already could be reached by nobody: it is narrowed without a word.
  */
 export interface StoreGuard {
   /** The folder everything is in; false when it is not there. */
@@ -30,21 +32,27 @@ export function createStoreGuard({ emit, uid }: StoreGuardOptions): StoreGuard {
   const tell = createNarrowingReport(emit)
   // Folders are looked at from the top down.
   let isClosed = false
+  // FAT, or a Windows disk under WSL: every mode is wide and says nothing.
+  let hasModes = true
   const report: ReportNarrowed = (path, before, after) => {
+    if (after === undefined) hasModes = false
     if (!isClosed || after === undefined) tell(path, before, after)
   }
 
   return {
     home: (home) =>
       unlessAbsent(async () => {
+        if (uid !== undefined) refuseOpenWay(home, uid)
         const stats = await stat(home)
         if (!stats.isDirectory()) throw refused(home, 'is not a folder', MOVE_AWAY)
         if (uid === undefined) return
-        if (stats.uid !== uid && stats.uid !== 0)
-          throw refused(home, `belongs to user ${stats.uid}`, MOVE_AWAY)
+        if (!isOwnOrRoots(stats.uid, uid)) throw refused(home, `belongs to user ${stats.uid}`, MOVE_AWAY)
         // Other programs live in this folder and may want to be read. Nobody else may exchange what is in it.
+        const isRoots = stats.uid === 0 || stats.uid !== uid
         const isSticky = (stats.mode & 0o1000) !== 0
-        if (stats.mode & 0o022 && !(isSticky && stats.uid === 0)) {
+        if (stats.mode & 0o022 && !(isSticky && isRoots)) {
+          // Root's own: nobody but root can close it.
+          if (stats.uid !== uid && stats.mode & 0o002) throw openToAll(home, home)
           await narrowFolder(home, stats, { mode: stats.mode & 0o755, flags: O_DIRECTORY, report })
         }
       }),
@@ -72,10 +80,38 @@ export function createStoreGuard({ emit, uid }: StoreGuardOptions): StoreGuard {
       if (!stats.isFile()) throw refused(file, 'is not a regular file', MOVE_AWAY)
       if (uid === undefined) return
       if (stats.uid !== uid) throw refused(file, `belongs to user ${stats.uid}`, MOVE_AWAY)
+      // Whoever made the other name chose what is read here, and would see it changed.
+      if (stats.nlink > 1) throw refused(file, 'has a second name (a hard link)', ownFile(file))
+      if (hasModes && isOpenToOthers(stats)) {
+        throw refused(
+          file,
+          `can be written by other users (mode ${octal(stats.mode)})`,
+          `If you know what it says to be yours: chmod 600 '${file}'\nElse move it away and sign in again.`,
+        )
+      }
       if (stats.mode & 0o077)
         await narrow(handle, file, { before: stats.mode, mode: stats.mode & 0o600, report })
     },
   }
+}
+
+/** Refuses a home that others could exchange for one of their making. */
+function refuseOpenWay(home: string, uid: number): void {
+  const weak = weakStep(home, uid)
+  if (weak === undefined) return
+  const { path, stats } = weak
+  if (!stats.isSymbolicLink()) throw openToAll(home, path)
+  throw refused(home, `is reached by ${path}, a symbolic link of user ${stats.uid}`, MOVE_AWAY)
+}
+
+function openToAll(home: string, folder: string): StoreFailedError {
+  const remedy = `Set LATCHKEY_HOME to a folder of your own. Or let users of ${folder} exchange only what is theirs: chmod +t '${folder}'`
+  if (home === folder) return refused(home, 'can be written by every user', remedy)
+  return refused(home, `is in ${folder}, where every user can exchange it`, remedy)
+}
+
+function ownFile(file: string): string {
+  return `Look at it. If it is yours, give it a file of its own: cp -p '${file}' '${file}.own' && mv '${file}.own' '${file}'`
 }
 
 async function unlessAbsent(look: () => Promise<void>): Promise<boolean> {
@@ -115,7 +151,9 @@ async function narrow(
 ): Promise<void> {
   try {
     await handle.chmod(mode & 0o777)
-    report(path, before, mode)
+    // Some media take the call and change nothing.
+    const { mode: after } = await handle.stat()
+    report(path, before, (after & 0o777) === (mode & 0o777) ? mode : undefined)
   } catch (error) {
     // A medium without modes, or a folder of root's: a person should know, but it is no reason to refuse a login.
     if (systemCode(error) === undefined) throw error

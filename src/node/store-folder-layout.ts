@@ -42,17 +42,24 @@ export function kindFolder(home: string, kind: Kind): string {
   return join(tokensFolder(home), FOLDER[kind])
 }
 
+/** The folder of the named accounts of a domain. */
+export function accountsFolder(
+  home: string,
+  { kind, serverDomain }: Pick<CredentialKey, 'kind' | 'serverDomain'>,
+): string {
+  return join(kindFolder(home, kind), fileName(serverDomain))
+}
+
 /** The document of a domain and account. Throws `store_failed` for a domain that could lead out of the folder. */
 export function documentLocation(
   home: string,
   { kind, serverDomain, account }: Pick<CredentialKey, 'kind' | 'serverDomain' | 'account'>,
 ): DocumentLocation {
   assertDomain(home, serverDomain)
-  const folder = kindFolder(home, kind)
   const path =
     account === null
-      ? join(folder, `${serverDomain}${SUFFIX[kind]}`)
-      : join(folder, serverDomain, `${digest(account)}${SUFFIX[kind]}`)
+      ? join(kindFolder(home, kind), `${fileName(serverDomain)}${SUFFIX[kind]}`)
+      : join(accountsFolder(home, { kind, serverDomain }), `${digest(account)}${SUFFIX[kind]}`)
   return { path, kind, serverDomain, fitsAccount: (other) => other === account }
 }
 
@@ -66,8 +73,13 @@ export function recordLock(home: string, key: CredentialKey): string {
 /** The domain of an unnamed account's document by its file name, or `undefined` for other files. */
 export function domainOfFile(kind: Kind, name: string): string | undefined {
   const suffix = SUFFIX[kind]
-  const domain = name.endsWith(suffix) ? name.slice(0, -suffix.length) : ''
-  return isDomain(domain) ? domain : undefined
+  return name.endsWith(suffix) ? domainOfName(name.slice(0, -suffix.length)) : undefined
+}
+
+/** The domain that a folder of accounts is named by, or `undefined` for other folders. */
+export function domainOfName(name: string): string | undefined {
+  const domain = name.startsWith(ESCAPE) ? name.slice(ESCAPE.length) : name
+  return isDomain(domain) && fileName(domain) === name ? domain : undefined
 }
 
 /** The location of a named account's document by its file name, or `undefined` for other files. */
@@ -79,16 +91,31 @@ export function namedDocument(
   const hash = name.endsWith(suffix) ? name.slice(0, -suffix.length) : ''
   if (!/^[0-9a-f]{32}$/.test(hash)) return undefined
   return {
-    path: join(kindFolder(home, kind), serverDomain, name),
+    path: join(accountsFolder(home, { kind, serverDomain }), name),
     kind,
     serverDomain,
     fitsAccount: (account) => account !== null && digest(account) === hash,
   }
 }
 
-/** True for what `server_domain` of a URL can be: lower-case ASCII, no separator, no `..`, not hidden. */
-export function isDomain(name: string): boolean {
-  return name.length <= LONGEST_DOMAIN && /^[a-z0-9_-][a-z0-9._-]*$/.test(name) && !name.includes('..')
+/**
+ * True for what `server_domain` of a URL can be: lower-case ASCII, no separator, no `..`, not hidden. No dot at the end
+ * either, which Windows drops: two hosts would have one folder.
+ */
+function isDomain(name: string): boolean {
+  return (
+    name.length <= LONGEST_DOMAIN &&
+    /^[a-z0-9_-]([a-z0-9._-]*[a-z0-9_-])?$/.test(name) &&
+    !name.includes('..')
+  )
+}
+
+/** Names of devices on Windows, whatever follows their first dot. No domain begins with the escape. */
+const DEVICE = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/
+const ESCAPE = '+'
+
+function fileName(domain: string): string {
+  return DEVICE.test(domain) ? `${ESCAPE}${domain}` : domain
 }
 
 function assertDomain(home: string, serverDomain: string): void {

@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, mkdir, open, readdir, unlink } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { EventListener } from '../events.ts'
+import { openForReading, readAtMost, UnfitFileError } from './plain-file.ts'
 import { asStoreFailure, refused, systemCode } from './store-folder-error.ts'
 import { createStoreGuard, MOVE_AWAY } from './store-folder-guard.ts'
 
@@ -30,11 +31,16 @@ export interface StoreFolder {
   create(file: string, content: string | Uint8Array): Promise<boolean>
   /** Puts other content into one of our files, in the room it has, and waits until it is on the disk. False when it is gone. */
   fill(file: string, content: string): Promise<boolean>
+  /** Says of a folder that is there which one it is: another text once something else has its name. */
+  identity(folder: string): Promise<string>
   /** Waits until renames in this folder are on the disk. */
   sync(folder: string): Promise<void>
   /** What is in a folder, by name; nothing when it is not there. Links are no folders. */
   entries(folder: string): Promise<{ name: string; isFolder: boolean }[]>
 }
+
+/** Far more than the logins of one server, little enough to be read at once. */
+const LONGEST = 64 * 1024 * 1024
 
 const { O_RDONLY, O_RDWR, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_DIRECTORY = 0 } = constants
 
@@ -73,14 +79,19 @@ export function createStoreFolder(options: StoreFolderOptions): StoreFolder {
         if (!handle) return undefined
         try {
           await guard.file(file, handle)
-          return await handle.readFile()
+          return await readAtMost(handle, LONGEST)
+        } catch (error) {
+          if (error instanceof UnfitFileError) throw refused(file, error.message, MOVE_AWAY)
+          throw error
         } finally {
           await handle.close()
         }
       }),
 
     create: (file, content) => asStoreFailure(file, 'written', () => createFile(file, content)),
-    fill: (file, content) => asStoreFailure(file, 'written', () => fillFile(file, content)),
+    fill: (file, content) =>
+      asStoreFailure(file, 'written', () => fillFile(file, content, (handle) => guard.file(file, handle))),
+    identity: (folder) => asStoreFailure(folder, 'read', () => identityOf(folder, folder === home)),
     sync: (folder) => asStoreFailure(folder, 'written', () => syncFolder(folder)),
     entries: (folder) => asStoreFailure(folder, 'listed', () => listFolder(folder)),
   }
@@ -108,7 +119,7 @@ async function openUnlinked(file: string): Promise<FileHandle | undefined> {
   try {
     // Windows has no O_NOFOLLOW.
     if (!O_NOFOLLOW && (await lstat(file)).isSymbolicLink()) throw link()
-    return await open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    return await openForReading(file, { followsLinks: false })
   } catch (error) {
     const code = systemCode(error)
     if (code === 'ENOENT') return undefined
@@ -138,15 +149,20 @@ async function createFile(file: string, content: string | Uint8Array): Promise<b
   return true
 }
 
-async function fillFile(file: string, content: string): Promise<boolean> {
+async function fillFile(
+  file: string,
+  content: string,
+  check: (handle: FileHandle) => Promise<void>,
+): Promise<boolean> {
   let handle: FileHandle
   try {
-    handle = await open(file, O_RDWR | O_NOFOLLOW)
+    handle = await open(file, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return false
     throw error
   }
   try {
+    await check(handle)
     const bytes = Buffer.from(content)
     // Written first and cut off afterwards: the other way round the room would be given back. All of it, or an error: one
     // `write` alone may stop early, and what lies behind is random.
@@ -157,6 +173,12 @@ async function fillFile(file: string, content: string): Promise<boolean> {
     await handle.close()
   }
   return true
+}
+
+/** The home may be reached by a link; a link anywhere else is another thing than the folder that had the name. */
+async function identityOf(folder: string, isHome: boolean): Promise<string> {
+  const { dev, ino } = isHome ? await stat(folder) : await lstat(folder)
+  return `${dev}:${ino}`
 }
 
 /** Not every system can sync a folder: Windows cannot open one, some network file systems refuse. */

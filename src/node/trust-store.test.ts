@@ -1,4 +1,15 @@
-import { chmod, chown, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  link,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -67,6 +78,39 @@ test('a file that every user can write cannot be trusted, and loses trust when i
     path: config,
     remedy: expect.stringContaining(`chmod o-w '${config}'`),
   })
+})
+
+test('a file that moved is not trusted at its new place, and its old name gives nothing to another', async () => {
+  await trustStore.trust(config, '{}')
+  const moved = join(folder, 'moved.json')
+  await rename(config, moved)
+  expect(await trustStore.isTrusted(moved, '{}')).toBe(false)
+  await writeFile(config, '{"evil":1}')
+  expect(await trustStore.isTrusted(config, '{"evil":1}')).toBe(false)
+})
+
+test('a list that others may have written, or that is a link or has a second name, trusts nothing', async () => {
+  const list = join(folder, 'home', 'trust.json')
+  await trustStore.trust(config, '{}')
+  const refused = expect.objectContaining({ code: 'store_failed' })
+  await chmod(list, 0o666)
+  await expect(trustStore.isTrusted(config, '{}')).rejects.toEqual(refused)
+  await chmod(list, 0o600)
+  await link(list, join(folder, 'second'))
+  await expect(trustStore.isTrusted(config, '{}')).rejects.toEqual(refused)
+  await rm(list)
+  await symlink(join(folder, 'second'), list)
+  await expect(trustStore.isTrusted(config, '{}')).rejects.toEqual(refused)
+})
+
+test('entries that say nothing of a file, or only by inheritance, trust nothing', async () => {
+  await trustStore.trust(config, '{}')
+  const list = join(folder, 'home', 'trust.json')
+  const entry = JSON.stringify(JSON.parse(await readFile(list, 'utf8')).files[0])
+  const files = `[null, 1, [], {"path": ${JSON.stringify(config)}}, {"__proto__": ${entry}}]`
+  await writeFile(list, `{"format": "latchkey-trust", "version": 1, "files": ${files}}`)
+  expect(await trustStore.isTrusted(config, '{}')).toBe(false)
+  expect(await trustStore.list()).toEqual([])
 })
 
 test("another user's file cannot be trusted; root's can", async () => {

@@ -7,6 +7,7 @@ import type { EventListener } from '../events.ts'
 import type { Clock, JsonObject, JsonValue } from '../ports.ts'
 import { systemClock } from './clock.ts'
 import { createGenerationLocks } from './generation-lock.ts'
+import { isOwnOrRoots } from './path-steps.ts'
 import {
   currentVersion,
   type DocumentCodec,
@@ -113,8 +114,8 @@ export function createTrustStore(options: TrustStoreOptions): TrustStore {
 }
 
 /**
- * Why other users could change this file or exchange what is in this folder; `undefined` when they cannot. Root is no
- * other user. Windows has no modes to judge by.
+ * Why other users could change this file; `undefined` when they cannot. Root is no other user, and neither is a group that
+ * works on a project together: a change of its content ends the trust. Windows has no modes to judge by.
  */
 export async function whyUntrustworthy(
   path: string,
@@ -122,9 +123,8 @@ export async function whyUntrustworthy(
 ): Promise<string | undefined> {
   if (uid === undefined) return undefined
   const stats = await stat(path)
-  if (stats.uid !== uid && stats.uid !== 0) return `belongs to user ${stats.uid}`
-  const isSticky = stats.isDirectory() && (stats.mode & 0o1000) !== 0
-  return stats.mode & 0o002 && !isSticky ? 'can be written by every user' : undefined
+  if (!isOwnOrRoots(stats.uid, uid)) return `belongs to user ${stats.uid}`
+  return stats.mode & 0o002 ? 'can be written by every user' : undefined
 }
 
 const trustCodec: DocumentCodec<TrustDocument> = {
