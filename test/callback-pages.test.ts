@@ -80,6 +80,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
       state: 'state-of-the-test',
       authorizationUrl: authorizationUrl.href,
       serverName: 'linear',
+      serverHost: 'mcp.linear.app',
       loginCommand: 'latchkey login linear',
       authorizationHost: 'auth.linear.app',
       ...more,
@@ -174,6 +175,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
       state: 'narrow',
       authorizationUrl: `${authorizationServer.origin}/authorize?state=narrow&redirect_uri=${encodeURIComponent(listener.redirectUri)}`,
       serverName: `https://mcp.example.com/${'very-long-path'.repeat(6)}`,
+      serverHost: 'mcp.linear.app',
       loginCommand: 'latchkey login linear',
       authorizationHost: `${'sub-domain.'.repeat(12)}example.com`,
     })

@@ -12,6 +12,7 @@ const expected: ExpectedRedirect = {
   state: 'state-of-the-real-sign-in',
   authorizationUrl: 'https://as.example/authorize?state=state-of-the-real-sign-in',
   serverName: 'linear',
+  serverHost: 'mcp.linear.app',
   loginCommand: 'latchkey login linear',
   authorizationHost: 'as.example',
 }
