@@ -98,7 +98,7 @@ test('a host in punycode stays that, with a warning and, on a line of its own, w
   expect(text()).toContain(
     [
       '  login at  xn--pypal-4ve.com',
-      '            The name xn--pypal-4ve.com has letters of another alphabet',
+      '            The name `xn--pypal-4ve.com` has letters of another alphabet',
       '            (Cyrillic). It can look like a name you know and belong to somebody',
       '            else. It is written',
       '            pаypal.com',

@@ -35,7 +35,7 @@ test.each([
   const found = internationalHost(host)
   // Node's own decoder is the judge of ours.
   expect(found?.written).toBe(domainToUnicode(hostname))
-  expect(found?.warning).toContain(`The name ${hostname} has ${kind}. It can look like`)
+  expect(found?.warning).toContain(`The name \`${hostname}\` has ${kind}. It can look like`)
 })
 
 test.each([

@@ -32,7 +32,7 @@ export function internationalHost(host: string): InternationalHost | undefined {
   const isRight = URL.canParse(`https://${letters}`) && new URL(`https://${letters}`).hostname === hostname
   return {
     written: isRight ? cleanServerText(letters, 253) : '(cannot be shown)',
-    warning: `The name ${hostname} has ${kindOf(letters)}. It can look like a name you know and belong to somebody else.`,
+    warning: `The name \`${hostname}\` has ${kindOf(letters)}. It can look like a name you know and belong to somebody else.`,
   }
 }
 

@@ -26,7 +26,7 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
-/** Paragraphs of HTML; what stands between backticks becomes code, as our messages write settings and commands. */
+/** Paragraphs of HTML. */
 export function paragraphs(text: string, attributes = ''): string {
   return text
     .split(/\n+/)
@@ -35,7 +35,8 @@ export function paragraphs(text: string, attributes = ''): string {
     .join('')
 }
 
-function withCode(line: string): string {
+/** HTML in which that becomes code what stands between backticks, as our messages write settings and commands. */
+export function withCode(line: string): string {
   return line
     .split(/(`[^`]+`)/)
     .map((part) =>

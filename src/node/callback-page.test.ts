@@ -28,6 +28,7 @@ const pages = [
 function textOf(html: string): string {
   return html
     .replace(/<(style|title)>.*?<\/\1>/gs, '')
+    .replace(/<code>(.*?)<\/code>/g, '$1')
     .replace(/<[^>]+>/g, ' ')
     .replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)))
     .replace(/\s+/g, ' ')
@@ -104,6 +105,13 @@ describe('the question', () => {
     }
     const page = outcomePage({ kind: 'success' }, { ...subject, authorizationHost: 'xn--pypal-4ve.com' })
     expect(textOf(page.html)).toContain('Sign-in at xn--pypal-4ve.com which is written pаypal.com')
+  })
+
+  it('many scopes: whole ones, and how many more there are', () => {
+    const scopes = Array.from({ length: 90 }, (_, n) => `scope-${String(n).padStart(2, '0')}`)
+    const asked = /Asks for (.*) Continue/.exec(ask({ scope: scopes.join(' ') }, 'as.example'))?.[1]
+    expect(asked).toMatch(/^scope-00 .* scope-65 and 24 more$/)
+    expect(ask({ scope: `${'x'.repeat(5000)} last` }, 'as.example')).toContain('Asks for and 2 more')
   })
 
   it('a server that is called by its URL is not named twice', () => {

@@ -9,6 +9,9 @@ export interface CallbackPage {
   readonly html: string
 }
 
+/** Characters of scope: with more of them nobody finds the answer below. */
+const longestScope = 600
+
 /** Who asks and who is asked. */
 export type PageSubject = Pick<
   ExpectedRedirect,
@@ -77,23 +80,23 @@ export function confirmationPage(
     tone: 'question',
     heading: isForeign ? 'Is this the right sign-in page?' : 'Do you know this sign-in page?',
     lead: isForeign
-      ? `${name} names ${issuer} as its authorization server, but the sign-in page is at ${host}.`
-      : `To sign you in, ${name} sends you to ${host}.`,
+      ? `${name} names \`${issuer}\` as its authorization server, but sends you to a sign-in page elsewhere:\n\`${host}\``
+      : `To sign you in, ${name} sends you to:\n\`${host}\``,
     next: {
       heading: 'Continue only if you expect this',
       text: [
         ...(warning ? [warning] : []),
-        `Whoever runs ${host} sees what you type there.${isForeign ? ` If you do not know that it belongs to ${issuer}, do not continue.` : ''}`,
+        `Whoever runs \`${host}\` sees what you type there.${isForeign ? ` If you do not know that it belongs to \`${issuer}\`, do not continue.` : ''}`,
       ].join('\n'),
     },
     facts: [
       serverFact(subject),
       ...hostFacts('Authorization server', issuer),
       ...(isForeign ? hostFacts('Sign-in page at', host) : []),
-      ['Asks for', plainLine(subject.scope ?? '', 1000) || 'whatever the server gives'],
+      ['Asks for', scopeText(subject.scope)],
     ],
     choices: [
-      { kind: 'continue', path: continuePath, label: `Continue to ${host}` },
+      { kind: 'continue', path: continuePath, label: `Continue to \`${host}\`` },
       { kind: 'decline', path: declinePath, label: 'Do not continue' },
     ],
   })
@@ -141,15 +144,31 @@ function factsOf(subject: PageSubject): PageContent['facts'] {
   return [serverFact(subject), ...hostFacts('Sign-in at', plainLine(subject.authorizationHost, 253))]
 }
 
+/** Whole scopes only, and how many there are. */
+function scopeText(scope = ''): string {
+  const values = scope.split(' ').filter((value) => value !== '')
+  let length = 0
+  const shown = values.filter((value) => {
+    length += value.length + 1
+    return length <= longestScope
+  })
+  const more = values.length - shown.length
+  const text = [plainLine(shown.join(' '), longestScope), more > 0 ? `and ${more} more` : '']
+  return text.filter((part) => part !== '').join(' ') || 'whatever the server gives'
+}
+
 /** Its name with its host, unless the name is its URL. */
 function serverFact({ serverName, serverHost }: PageSubject): readonly [string, string] {
   const name = plainLine(serverName, 200)
   const host = plainLine(serverHost, 253)
-  return ['Server', name.includes(host) ? name : `${name} (${host})`]
+  return ['Server', name.includes(host) ? name : `${name} (\`${host}\`)`]
 }
 
 /** A host as it is spelled on the wire; how it looks stands below it, for whoever compares it with what they know. */
 function hostFacts(label: string, host: string): PageContent['facts'] {
   const international = internationalHost(host)
-  return [[label, host], ...(international ? [['which is written', international.written] as const] : [])]
+  return [
+    [label, `\`${host}\``],
+    ...(international ? [['which is written', `\`${international.written}\``] as const] : []),
+  ]
 }
