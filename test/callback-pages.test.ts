@@ -158,7 +158,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
       expect(violations.map(({ id }) => id)).toEqual([])
       if (pictures) {
         const name = `callback-question${scheme === 'dark' ? '-dark' : ''}.png`
-        await page.screenshot({ path: join(pictures, name) })
+        await page.screenshot({ path: join(pictures, name), fullPage: true })
       }
       const arrival = page.getByRole('link', { name: 'Continue to auth.linear.app' }).click()
       expect((await signIn.response).get('code')).toBe('code-of-the-test')
