@@ -48,6 +48,7 @@ test('of the authorization URL no value is shown that belongs to this one sign-i
   const line = renderEvent({
     type: 'authorization_started',
     server: 'demo',
+    server_host: 'mcp.example',
     issuer: 'https://as.example',
     authorization_host: 'as.example',
     redirect_uri: parameters.redirect_uri,

@@ -95,6 +95,8 @@ export interface SignInQueued extends OfServer {
 /** The browser is about to open. */
 export interface AuthorizationStarted extends OfServer {
   type: 'authorization_started'
+  /** Of the MCP server, whatever it is called. */
+  server_host: string
   issuer: string
   authorization_host: string
   scope?: string

@@ -205,12 +205,15 @@ export interface ExpectedRedirect {
   readonly authorizationUrl: string
   /** For the pages: who asks and who is asked. */
   readonly serverName: string
+  /** The host of the MCP server, and of the page that the person is sent to. */
+  readonly serverHost: string
   readonly authorizationHost: string
+  readonly scope?: string
   /** What a person types to try again: `latchkey login linear`. */
   readonly loginCommand: string
   /**
-   * The host of the issuer, where `authorizationHost` does not belong to it: the start URL then shows both and asks, and
-   * leads on only when the person says so. Without that no callback counts.
+   * The host of the issuer, where `authorizationHost` does not belong to it or has a name that may deceive: the start URL
+   * then shows both and asks, and leads on only when the person says so. Without that no callback counts.
    */
   readonly confirmAgainst?: string
 }

@@ -4,7 +4,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createLoopbackReceiver } from '../src/node/loopback-receiver.ts'
-import type { PendingRedirect, RedirectListener, RedirectOutcome } from '../src/ports.ts'
+import type { ExpectedRedirect, PendingRedirect, RedirectListener, RedirectOutcome } from '../src/ports.ts'
 import { chromiumIsInstalled, launchChromium } from './fixtures/chromium.ts'
 import { type LoopbackServer, startLoopbackServer } from './fixtures/loopback-server.ts'
 import { requires } from './requires.ts'
@@ -72,7 +72,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
     return await context.newPage()
   }
 
-  function expectSignIn(more: { confirmAgainst?: string } = {}): PendingRedirect {
+  function expectSignIn(more: Partial<ExpectedRedirect> = {}): PendingRedirect {
     const authorizationUrl = new URL('/authorize', authorizationServer.origin)
     authorizationUrl.searchParams.set('redirect_uri', listener.redirectUri)
     authorizationUrl.searchParams.set('state', 'state-of-the-test')
@@ -80,6 +80,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
       state: 'state-of-the-test',
       authorizationUrl: authorizationUrl.href,
       serverName: 'linear',
+      serverHost: 'mcp.linear.app',
       loginCommand: 'latchkey login linear',
       authorizationHost: 'auth.linear.app',
       ...more,
@@ -157,7 +158,7 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
       expect(violations.map(({ id }) => id)).toEqual([])
       if (pictures) {
         const name = `callback-question${scheme === 'dark' ? '-dark' : ''}.png`
-        await page.screenshot({ path: join(pictures, name) })
+        await page.screenshot({ path: join(pictures, name), fullPage: true })
       }
       const arrival = page.getByRole('link', { name: 'Continue to auth.linear.app' }).click()
       expect((await signIn.response).get('code')).toBe('code-of-the-test')
@@ -168,12 +169,67 @@ requires('chromium', chromiumIsInstalled)('the pages in a real browser', () => {
     },
   )
 
+  it.each(['light', 'dark'] as const)(
+    'a name in punycode, %s: shown as that, what it looks like beside it, in a column of 400 px too',
+    async (scheme) => {
+      const page = await newPage({ colorScheme: scheme, viewport: { width: 400, height: 680 } })
+      const host = 'xn--pypal-4ve.com'
+      const signIn = expectSignIn({ authorizationHost: host, confirmAgainst: host, scope: 'read write' })
+      await page.goto(signIn.startUrl)
+      const facts = await page.locator('dl').innerText()
+      expect(facts).toContain('linear (mcp.linear.app)')
+      expect(facts).toMatch(/xn--pypal-4ve\.com\s+which is written\s+p\u0430ypal\.com/)
+      expect(facts).toContain('read write')
+      expect(await page.getByRole('link').allInnerTexts()).toEqual([`Continue to ${host}`, 'Do not continue'])
+      const { violations } = await new AxeBuilder({ page }).setLegacyMode().analyze()
+      expect(violations.map(({ id }) => id)).toEqual([])
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400)
+      if (pictures) {
+        const name = `callback-punycode${scheme === 'dark' ? '-dark' : ''}.png`
+        await page.screenshot({ path: join(pictures, name), fullPage: true })
+      }
+      signIn.finish({ kind: 'cancelled' })
+    },
+  )
+
+  it('neither code nor state is in the history of the tab', async () => {
+    const page = await newPage({ javaScriptEnabled: false })
+    await walk(page, { kind: 'success' })
+    const devtools = await context.newCDPSession(page)
+    const { entries } = await devtools.send('Page.getNavigationHistory')
+    const [blank, ...visited] = entries.map(({ url }) => url)
+    expect(blank).toBe('about:blank')
+    expect(visited).toEqual([expect.stringMatching(/^http:\/\/localhost:\d+\/done\/[\w-]{22}$/)])
+  })
+
+  it('S16: another page that learned the start link can neither frame the question nor answer it', async () => {
+    const page = await newPage({})
+    const signIn = expectSignIn({ confirmAgainst: 'linear.app.example' })
+    const hostile = await startLoopbackServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/html' })
+      response.end(`<iframe src="${signIn.startUrl}"></iframe><img src="${signIn.startUrl}">`)
+    })
+    await page.goto(hostile.origin, { waitUntil: 'load' })
+    const read = await page.evaluate(
+      (url) => fetch(url, { mode: 'no-cors' }).then(({ type }) => type, String),
+      signIn.startUrl,
+    )
+    expect(read).toMatch(/opaque|TypeError/)
+    expect(requested.filter((url) => /continue|authorize/.test(url))).toEqual([])
+    // Not used up: the person still gets the question.
+    await page.goto(signIn.startUrl)
+    expect(await page.locator('h1').textContent()).toBe('Is this the right sign-in page?')
+    signIn.finish({ kind: 'cancelled' })
+    await hostile.close()
+  })
+
   it.each(kinds)('%s: fits a column of 320 px, with names that do not break', async (kind) => {
     const page = await newPage({ viewport: { width: 320, height: 480 } })
     const signIn = listener.expect({
       state: 'narrow',
       authorizationUrl: `${authorizationServer.origin}/authorize?state=narrow&redirect_uri=${encodeURIComponent(listener.redirectUri)}`,
       serverName: `https://mcp.example.com/${'very-long-path'.repeat(6)}`,
+      serverHost: 'mcp.linear.app',
       loginCommand: 'latchkey login linear',
       authorizationHost: `${'sub-domain.'.repeat(12)}example.com`,
     })

@@ -15,6 +15,7 @@ function conversation(isTerminal: boolean) {
     tell({
       type: 'authorization_started',
       server: 'demo',
+      server_host: 'mcp.example',
       issuer: 'https://as.example',
       authorization_host: 'as.example',
       scope: 'read write',
@@ -74,6 +75,59 @@ test('another sign-in page than the issuer is named', () => {
   const { start, text } = conversation(false)
   start({ authorization_host: 'login.other.example' })
   expect(text()).toContain('as.example, sign-in page at login.other.example')
+})
+
+test('[OPEN-05] the host of the server is shown where neither its name nor the resource says it', () => {
+  const { start, text } = conversation(false)
+  start()
+  expect(text()).toContain('Sign-in to demo\n  server    mcp.example\n  login at  as.example\n')
+  const shown = { resource: 'https://mcp.example/mcp' }
+  const second = conversation(false)
+  second.start(shown)
+  expect(second.text()).toContain(
+    'Sign-in to demo\n  login at  as.example\n  for       https://mcp.example/mcp\n',
+  )
+  const third = conversation(false)
+  third.start({ ...shown, server_host: 'mcp.example:8443' })
+  expect(third.text()).toContain('  server    mcp.example:8443\n')
+})
+
+test('a host in punycode stays that, with a warning and, on a line of its own, what it looks like', () => {
+  const { start, text } = conversation(false)
+  start({ issuer: 'https://xn--pypal-4ve.com', authorization_host: 'xn--pypal-4ve.com' })
+  expect(text()).toContain(
+    [
+      '  login at  xn--pypal-4ve.com',
+      '            The name `xn--pypal-4ve.com` has letters of another alphabet',
+      '            (Cyrillic). It can look like a name you know and belong to somebody',
+      '            else. It is written',
+      '            pаypal.com',
+      '',
+    ].join('\n'),
+  )
+  const both = conversation(false)
+  both.start({
+    server_host: 'xn--80ak6aa92e.com',
+    resource: 'https://xn--80ak6aa92e.com/mcp',
+    authorization_host: 'xn--pypal-4ve.com:8443',
+    needs_confirmation: true,
+  })
+  expect(both.text()).toContain('  server    xn--80ak6aa92e.com\n')
+  expect(both.text()).toContain('            аррӏе.com\n')
+  expect(both.text()).toContain('as.example, sign-in page at xn--pypal-4ve.com:8443\n')
+  expect(both.text()).toContain('            Your browser asks you first whether that is right.\n')
+  expect(both.text()).toContain('            pаypal.com\n')
+})
+
+test('S22: what a server names cannot look like lines of ours, nor steer the terminal', () => {
+  const { start, text } = conversation(true)
+  const forged = `read${' '.repeat(70)}login at  as.trusted.example\r\n  login at  x\u001b]8;;x\u0007\u202e`
+  start({ server: forged, scope: forged, resource: forged })
+  expect(text()).not.toMatch(
+    /[\u0000-\u0009\u000b\u000c\u000e-\u001a\u001c-\u001f\u0080-\u009f\u202e]|\u001b(?!\[K)/,
+  )
+  expect(text().match(/^ {2}login at/gm)).toEqual(['  login at'])
+  expect(text()).not.toMatch(/read {2}/)
 })
 
 test('on a terminal one line counts the time, stays last, and is gone in the end', async () => {

@@ -1,3 +1,4 @@
+import { internationalHost } from '../errors/international-host.ts'
 import { cleanServerText } from '../errors/server-text.ts'
 import type { AuthorizationStarted, AuthorizationWaiting, EventListener, LatchkeyEvent } from '../events.ts'
 import type { Clock } from '../ports.ts'
@@ -65,27 +66,14 @@ export function createSignInTalk(talk: Talk, clock: Clock): EventListener {
 
 /** The URL stands alone on its line, whole and unwrapped, so that it can be copied. */
 function announcement(event: AuthorizationStarted): string[] {
-  const {
-    server,
-    issuer,
-    authorization_host,
-    scope,
-    resource,
-    redirect_uri,
-    client_kind,
-    authorization_url,
-  } = event
-  const issuerHost = new URL(issuer).host
-  const asked =
-    issuerHost === authorization_host ? issuerHost : `${issuerHost}, sign-in page at ${authorization_host}`
+  const { server, scope, resource, redirect_uri, client_kind, authorization_url } = event
   return [
-    `Sign-in to ${cleanServerText(server)}`,
+    `Sign-in to ${oneLine(server, 200)}`,
     ...fields([
-      ['login at', asked],
-      ...(resource === undefined || resource === server
-        ? []
-        : [['for', cleanServerText(resource, 1000)] as const]),
-      ['scope', scope === undefined ? 'whatever the server gives' : cleanServerText(scope, 1000)],
+      ...serverField(event),
+      ['login at', authorizationHosts(event)],
+      ...(resource === undefined || resource === server ? [] : [['for', oneLine(resource, 1000)] as const]),
+      ['scope', scope === undefined ? 'whatever the server gives' : oneLine(scope, 1000)],
       ...(client_kind === 'dynamic' || client_kind === 'none'
         ? []
         : ([
@@ -97,6 +85,36 @@ function announcement(event: AuthorizationStarted): string[] {
     authorization_url,
     '',
   ]
+}
+
+/** The host of the server, where neither its name nor the resource shows it. */
+function serverField({ server, server_host, resource }: AuthorizationStarted): [string, string][] {
+  const shown = [server, resource ?? ''].map((url) => (URL.canParse(url) ? new URL(url).host : ''))
+  const warning = warningLines(server_host)
+  if (shown.includes(server_host) && warning.length === 0) return []
+  return [['server', [server_host, ...warning].join('\n')]]
+}
+
+function authorizationHosts(event: AuthorizationStarted): string {
+  const { issuer, authorization_host, needs_confirmation } = event
+  const issuerHost = new URL(issuer).host
+  const hosts = issuerHost === authorization_host ? [issuerHost] : [issuerHost, authorization_host]
+  return [
+    hosts.join(', sign-in page at '),
+    ...(needs_confirmation ? ['Your browser asks you first whether that is right.'] : []),
+    ...hosts.flatMap(warningLines),
+  ].join('\n')
+}
+
+/** A host that is not plain keeps its spelling; how it looks stands alone, where no letters can reorder others. */
+function warningLines(host: string): string[] {
+  const international = internationalHost(host)
+  return international ? [`${international.warning} It is written`, international.written] : []
+}
+
+/** Text of a server with single spaces, so that it cannot be laid out like lines of ours. */
+function oneLine(text: string, limit: number): string {
+  return cleanServerText(text, limit).replace(/\s+/g, ' ')
 }
 
 const QUEUED = {

@@ -20,6 +20,7 @@ import type { ObtainedClient } from './obtain-client.ts'
 const REMINDER = 30
 
 export interface AuthorizationCodeRequest {
+  readonly serverUrl: string
   readonly discovery: Discovery
   readonly client: ObtainedClient
   readonly scope: string | undefined
@@ -61,7 +62,7 @@ async function askPerson<T>(
   complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
-  const { discovery, client, scope, prompt, needsConfirmation, dpopKey } = request
+  const { serverUrl, discovery, client, scope, prompt, needsConfirmation, dpopKey } = request
   const { metadata, resource } = discovery
   const authorization = await createAuthorizationRequest(metadata, {
     clientId: client.client.client_id,
@@ -72,19 +73,21 @@ async function askPerson<T>(
     ...(dpopKey && { dpopJkt: await dpopThumbprint(dpopKey) }),
   })
   const { host: authorizationHost } = await context.judgePage(authorization.url, 'authorization_endpoint')
+  const hosts = { serverHost: new URL(serverUrl).host, authorizationHost }
   const pending = listener.expect({
     state: authorization.state,
     authorizationUrl: authorization.url,
     serverName: context.server,
     loginCommand: context.loginCommand,
-    authorizationHost,
+    ...hosts,
+    ...(authorization.scope && { scope: authorization.scope }),
     ...(needsConfirmation && { confirmAgainst: new URL(metadata.issuer).host }),
   })
   const finish = onlyOnce(pending)
   const deadline = context.clock.now() + timeout
   let isAnswered = false
   try {
-    const addresses = { authorizationHost, startUrl: pending.startUrl, needsConfirmation }
+    const addresses = { ...hosts, startUrl: pending.startUrl, needsConfirmation }
     announce(authorization, addresses, deadline, client, context)
     void openUrl(pending.startUrl)
     const parameters = await answerOf(pending, timeout, client, listener, context)
@@ -124,10 +127,11 @@ export function judgeResponse(
 function announce(
   authorization: AuthorizationRequest,
   {
+    serverHost,
     authorizationHost,
     startUrl,
     needsConfirmation,
-  }: { authorizationHost: string; startUrl: string; needsConfirmation: boolean },
+  }: { serverHost: string; authorizationHost: string; startUrl: string; needsConfirmation: boolean },
   deadline: number,
   client: ObtainedClient,
   { emit, server }: FlowContext,
@@ -135,6 +139,7 @@ function announce(
   emit({
     type: 'authorization_started',
     server,
+    server_host: serverHost,
     issuer: authorization.issuer,
     authorization_host: authorizationHost,
     ...(authorization.scope && { scope: authorization.scope }),

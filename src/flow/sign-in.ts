@@ -3,7 +3,7 @@ import { unionScope, withoutOfflineAccess } from '../oauth/scope.ts'
 import type { TokenAnswer } from '../oauth/token-request.ts'
 import type { RedirectListener, RedirectReceiver } from '../ports.ts'
 import { type AuthorizationCodeParts, authorizationCode } from './authorization-code.ts'
-import { foreignAuthorizationHost, wasConfirmed } from './authorization-host.ts'
+import { hostToConfirm, wasConfirmed } from './authorization-host.ts'
 import { mayNotKnowClient, type Proven, refusesClient } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
 import { type ObtainedClient, replaceClient } from './obtain-client.ts'
@@ -97,30 +97,30 @@ async function doubted(
 /** `invalid_scope` earns one more try without `offline_access`, which we added on our own account. */
 async function authorize(
   wanted: Omit<PreparedAuthorization, 'clientRequest'>,
-  { settings, force, previous }: SignInRequest,
+  { serverUrl, settings, force, previous }: SignInRequest,
   parts: SignInParts & AuthorizationCodeParts,
   context: FlowContext,
 ): Promise<SignInResult> {
   const { discovery, scope, dpopKey } = wanted
   const { redirectUri } = parts.listener
-  const foreign = foreignAuthorizationHost(discovery, settings)
+  const doubtful = hostToConfirm(discovery, settings, serverUrl)
   const needsConfirmation =
-    foreign !== undefined && !wasConfirmed(foreign, discovery.metadata.issuer, previous)
+    doubtful !== undefined && !wasConfirmed(doubtful, discovery.metadata.issuer, previous)
   const ask = (requested: string | undefined, prompt: string | undefined) => {
     const complete = async ({ result: token, client: proven }: Proven<TokenAnswer>) => {
       const tokens: TokenSet = {
         ...newTokenSet({ discovery, client: proven, requested, token }, context),
         redirect_uri: redirectUri,
         ...(dpopKey && { dpop_key: dpopKey }),
-        // Whoever came this far by a page of somebody else's has said yes to it.
-        ...(foreign !== undefined && { confirmed_authorization_host: foreign }),
+        // Whoever came this far by such a page has said yes to it.
+        ...(doubtful !== undefined && { confirmed_authorization_host: doubtful }),
       }
       const { registration, isStored = false } = proven
       const result = { tokens, registration, isNewClient: registration !== undefined && !isStored }
       await parts.save(result)
       return result
     }
-    const request = { ...wanted, scope: requested, prompt, needsConfirmation }
+    const request = { ...wanted, serverUrl, scope: requested, prompt, needsConfirmation }
     return authorizationCode(request, parts, complete, context)
   }
   try {

@@ -81,6 +81,7 @@ export async function beginWebSignIn(
   context.emit({
     type: 'authorization_started',
     server: context.server,
+    server_host: new URL(request.serverUrl).host,
     issuer: metadata.issuer,
     authorization_host: authorizationHost,
     ...(scope !== undefined && { scope }),

@@ -1,8 +1,8 @@
 import { mark, type Tone } from './callback-page-mark.ts'
 import { pageStyle } from './callback-page-style.ts'
-import { escapeHtml, paragraphs } from './callback-page-text.ts'
+import { escapeHtml, paragraphs, withCode } from './callback-page-text.ts'
 
-/** What a page says, as text. */
+/** What a page says, as text; what stands between backticks is code or a host. */
 export interface PageContent {
   readonly tone: Tone
   readonly heading: string
@@ -54,9 +54,9 @@ function nextStep({ heading, text, command }: NonNullable<PageContent['next']>):
 }
 
 function choice({ kind, path, label }: NonNullable<PageContent['choices']>[number]): string {
-  return `<a class="${kind}" href="${escapeHtml(path)}">${escapeHtml(label)}</a>`
+  return `<a class="${kind}" href="${escapeHtml(path)}">${withCode(label)}</a>`
 }
 
 function fact([name, value]: readonly [string, string]): string {
-  return `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`
+  return `<dt>${escapeHtml(name)}</dt><dd>${withCode(value)}</dd>`
 }

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 
 /**
  * The style of every page: one narrow column that reads the same at 320 px and at 400 % zoom. All text keeps 4.5:1
- * against its ground in both schemes, all signs 3:1.
+ * against its ground in both schemes, all signs 3:1. A host goes to the next line as a whole before it is broken: not at
+ * `xn-`, as if the name began behind it.
  */
 export const pageStyle = `
 :root{color-scheme:light dark;--ground:#f4f2ee;--card:#fff;--line:#dfdbd3;--text:#1f2328;--soft:#575e68;--well:#f4f2ee;--tone:#1b7a49;--tint:#e2f2e8}
@@ -30,11 +31,12 @@ h2{margin:0 0 .375rem;font-size:1rem;line-height:1.4;font-weight:650}
 .next{margin-top:1.375rem;padding:1rem 1.125rem;background:var(--well);border-radius:.625rem}
 .next p:last-child{margin-bottom:0}
 code{font:.9em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
-p code{padding:.1em .35em;background:var(--card);border:1px solid var(--line);border-radius:.3em;-webkit-box-decoration-break:clone;box-decoration-break:clone}
+p code,dd code,nav code{display:inline-block;max-width:100%;font-weight:inherit;word-break:break-all}
+p code{padding:0 .35em;background:var(--card);border:1px solid var(--line);border-radius:.3em;color:var(--text)}
 .command{display:block;margin-top:.5rem;padding:.5rem .75rem;background:var(--card);border:1px solid var(--line);border-radius:.375rem;white-space:pre-wrap;user-select:all;-webkit-user-select:all}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.375rem 1.25rem;margin:1.375rem 0 0;padding-top:1.125rem;border-top:1px solid var(--line);font-size:.9375rem}
 dt{color:var(--soft)}
-dd{margin:0;font-weight:500}
+dd{margin:0;font-weight:500;word-break:break-word}
 nav{display:flex;flex-wrap:wrap;gap:.75rem;margin-top:1.5rem}
 nav a{padding:.625rem 1.125rem;border:1px solid var(--text);border-radius:.5rem;color:var(--text);font-weight:600;text-decoration:none}
 nav a:hover,nav a:focus-visible{text-decoration:underline}

@@ -1,6 +1,5 @@
-/** C0 and C1 controls but the line feed, and the characters that reorder, hide or join text. */
-const invisible =
-  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g
+/** Controls but the line feed, and what reorders, hides, joins or fills text, or stands for no character at all. */
+const invisible = /(?!\n)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu
 
 /** Text from anywhere, made fit to be read: no controls, no bidirectional tricks, at most `longest` characters. */
 export function plainText(text: string, longest: number): string {
@@ -27,7 +26,7 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
-/** Paragraphs of HTML; what stands between backticks becomes code, as our messages write settings and commands. */
+/** Paragraphs of HTML. */
 export function paragraphs(text: string, attributes = ''): string {
   return text
     .split(/\n+/)
@@ -36,7 +35,8 @@ export function paragraphs(text: string, attributes = ''): string {
     .join('')
 }
 
-function withCode(line: string): string {
+/** HTML in which that becomes code what stands between backticks, as our messages write settings and commands. */
+export function withCode(line: string): string {
   return line
     .split(/(`[^`]+`)/)
     .map((part) =>

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { RedirectOutcome } from '../ports.ts'
-import { outcomePage, unknownAnswerPage, usedLinkPage } from './callback-page.ts'
+import { confirmationPage, outcomePage, unknownAnswerPage, usedLinkPage } from './callback-page.ts'
 import { contentSecurityPolicy } from './callback-page-style.ts'
 
 const subject = {
   serverName: 'linear',
+  serverHost: 'mcp.linear.app',
   authorizationHost: 'auth.linear.app',
   loginCommand: 'latchkey login linear --account work',
 }
@@ -27,6 +28,7 @@ const pages = [
 function textOf(html: string): string {
   return html
     .replace(/<(style|title)>.*?<\/\1>/gs, '')
+    .replace(/<code>(.*?)<\/code>/g, '$1')
     .replace(/<[^>]+>/g, ' ')
     .replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)))
     .replace(/\s+/g, ' ')
@@ -82,6 +84,42 @@ describe('the words', () => {
   })
 })
 
+describe('the question', () => {
+  const ask = (change: Partial<typeof subject> & { scope?: string }, issuer: string) =>
+    textOf(confirmationPage({ ...subject, ...change }, issuer, '/continue/x', '/decline/x').html)
+
+  it('[OPEN-05] names the server with its host, both hosts, and what is asked for', () => {
+    const text = ask({ scope: 'read write' }, 'as.example')
+    expect(text).toContain('Server linear (mcp.linear.app)')
+    expect(text).toContain('Authorization server as.example Sign-in page at auth.linear.app')
+    expect(text).toContain('Asks for read write')
+    expect(ask({}, 'as.example')).toContain('Asks for whatever the server gives')
+  })
+
+  it('a name in punycode is never shown in its letters alone, and what they are is said', () => {
+    for (const issuer of ['as.example', 'xn--pypal-4ve.com']) {
+      const text = ask({ authorizationHost: 'xn--pypal-4ve.com' }, issuer)
+      expect(text).toContain('xn--pypal-4ve.com has letters of another alphabet (Cyrillic)')
+      expect(text).toContain('xn--pypal-4ve.com which is written pаypal.com')
+      expect(text).toContain('Continue to xn--pypal-4ve.com')
+    }
+    const page = outcomePage({ kind: 'success' }, { ...subject, authorizationHost: 'xn--pypal-4ve.com' })
+    expect(textOf(page.html)).toContain('Sign-in at xn--pypal-4ve.com which is written pаypal.com')
+  })
+
+  it('many scopes: whole ones, and how many more there are', () => {
+    const scopes = Array.from({ length: 90 }, (_, n) => `scope-${String(n).padStart(2, '0')}`)
+    const asked = /Asks for (.*) Continue/.exec(ask({ scope: scopes.join(' ') }, 'as.example'))?.[1]
+    expect(asked).toMatch(/^scope-00 .* scope-65 and 24 more$/)
+    expect(ask({ scope: `${'x'.repeat(5000)} last` }, 'as.example')).toContain('Asks for and 2 more')
+  })
+
+  it('a server that is called by its URL is not named twice', () => {
+    const text = ask({ serverName: 'https://mcp.linear.app/mcp' }, 'as.example')
+    expect(text).toContain('Server https://mcp.linear.app/mcp Authorization server')
+  })
+})
+
 describe('S15, S22: text from outside', () => {
   const hostile = `</style></title></h1><script>alert(1)</script>"'\`><img src=x onerror=alert(1)>&lt;\`<b>\``
 
@@ -95,6 +133,7 @@ describe('S15, S22: text from outside', () => {
     } as const
     const { html } = outcomePage(outcome, {
       serverName: hostile,
+      serverHost: hostile,
       authorizationHost: hostile,
       loginCommand: hostile,
     })
@@ -105,7 +144,12 @@ describe('S15, S22: text from outside', () => {
     const count = (text: string): number => text.replace(/<\/?(p|code)\b/g, '').split('<').length
     expect(count(html)).toBe(count(quiet))
     for (const { html: other } of [
-      usedLinkPage({ serverName: hostile, authorizationHost: hostile, loginCommand: hostile }),
+      usedLinkPage({
+        serverName: hostile,
+        serverHost: hostile,
+        authorizationHost: hostile,
+        loginCommand: hostile,
+      }),
     ]) {
       expect(other).not.toMatch(/<script|<img/)
     }
@@ -120,10 +164,21 @@ describe('S15, S22: text from outside', () => {
     expect(html).toContain('<p class="lead">h</p>')
   })
 
+  it('loses what is drawn as nothing: tags, fillers, selectors, halves of a pair', () => {
+    const message = 'a\u{e0041}b\u3164c\u115fd\u034fe\ufe0ff\u206ag\ud800h\ue000i\u2800j'
+    const { html } = outcomePage({ kind: 'error', message }, subject)
+    expect(html).toContain('<p class="lead">a b c d e f g h i j</p>')
+  })
+
   it('is cut', () => {
     const long = '😀<'.repeat(100_000)
     const outcome = { kind: 'error', title: long, message: long, remedy: long, code: long } as const
-    const { html } = outcomePage(outcome, { serverName: long, authorizationHost: long, loginCommand: long })
+    const { html } = outcomePage(outcome, {
+      serverName: long,
+      serverHost: long,
+      authorizationHost: long,
+      loginCommand: long,
+    })
     expect(html.length).toBeLessThan(30_000)
     expect(html).toContain('…')
     // No half of a surrogate pair is left over.

@@ -1,3 +1,4 @@
+import { internationalHost } from '../errors/international-host.ts'
 import type { ExpectedRedirect, RedirectOutcome } from '../ports.ts'
 import { type PageContent, pageDocument } from './callback-page-document.ts'
 import { plainLine, plainText } from './callback-page-text.ts'
@@ -8,8 +9,14 @@ export interface CallbackPage {
   readonly html: string
 }
 
+/** Characters of scope: with more of them nobody finds the answer below. */
+const longestScope = 600
+
 /** Who asks and who is asked. */
-export type PageSubject = Pick<ExpectedRedirect, 'serverName' | 'authorizationHost' | 'loginCommand'>
+export type PageSubject = Pick<
+  ExpectedRedirect,
+  'serverName' | 'serverHost' | 'authorizationHost' | 'scope' | 'loginCommand'
+>
 
 /** What the person sees at the end of a sign-in. Every text in it may come from a hostile server. */
 export function outcomePage(outcome: RedirectOutcome, subject: PageSubject): CallbackPage {
@@ -54,7 +61,10 @@ export function outcomePage(outcome: RedirectOutcome, subject: PageSubject): Cal
   }
 }
 
-/** Before the person is sent to a sign-in page that does not belong to the authorization server that was named. */
+/**
+ * Before the person is sent to a sign-in page that does not belong to the authorization server that was named, or whose
+ * name may only look like one they know.
+ */
 export function confirmationPage(
   subject: PageSubject,
   issuerHost: string,
@@ -64,21 +74,29 @@ export function confirmationPage(
   const name = plainLine(subject.serverName, 100)
   const host = plainLine(subject.authorizationHost, 253)
   const issuer = plainLine(issuerHost, 253)
+  const isForeign = host !== issuer
+  const warning = internationalHost(host)?.warning
   return page(200, {
     tone: 'question',
-    heading: 'Is this the right sign-in page?',
-    lead: `${name} names ${issuer} as its authorization server, but the sign-in page is at ${host}.`,
+    heading: isForeign ? 'Is this the right sign-in page?' : 'Do you know this sign-in page?',
+    lead: isForeign
+      ? `${name} names \`${issuer}\` as its authorization server, but sends you to a sign-in page elsewhere:\n\`${host}\``
+      : `To sign you in, ${name} sends you to:\n\`${host}\``,
     next: {
       heading: 'Continue only if you expect this',
-      text: `Whoever runs ${host} sees what you type there. If you do not know that it belongs to ${issuer}, do not continue.`,
+      text: [
+        ...(warning ? [warning] : []),
+        `Whoever runs \`${host}\` sees what you type there.${isForeign ? ` If you do not know that it belongs to \`${issuer}\`, do not continue.` : ''}`,
+      ].join('\n'),
     },
     facts: [
-      ['Server', plainLine(subject.serverName, 200)],
-      ['Authorization server', issuer],
-      ['Sign-in page at', host],
+      serverFact(subject),
+      ...hostFacts('Authorization server', issuer),
+      ...(isForeign ? hostFacts('Sign-in page at', host) : []),
+      ['Asks for', scopeText(subject.scope)],
     ],
     choices: [
-      { kind: 'continue', path: continuePath, label: `Continue to ${host}` },
+      { kind: 'continue', path: continuePath, label: `Continue to \`${host}\`` },
       { kind: 'decline', path: declinePath, label: 'Do not continue' },
     ],
   })
@@ -122,9 +140,35 @@ function again({ loginCommand }: PageSubject, heading: string): NonNullable<Page
   return { heading, text: 'Return to your terminal and sign in once more:', command }
 }
 
-function factsOf({ serverName, authorizationHost }: PageSubject): PageContent['facts'] {
+function factsOf(subject: PageSubject): PageContent['facts'] {
+  return [serverFact(subject), ...hostFacts('Sign-in at', plainLine(subject.authorizationHost, 253))]
+}
+
+/** Whole scopes only, and how many there are. */
+function scopeText(scope = ''): string {
+  const values = scope.split(' ').filter((value) => value !== '')
+  let length = 0
+  const shown = values.filter((value) => {
+    length += value.length + 1
+    return length <= longestScope
+  })
+  const more = values.length - shown.length
+  const text = [plainLine(shown.join(' '), longestScope), more > 0 ? `and ${more} more` : '']
+  return text.filter((part) => part !== '').join(' ') || 'whatever the server gives'
+}
+
+/** Its name with its host, unless the name is its URL. */
+function serverFact({ serverName, serverHost }: PageSubject): readonly [string, string] {
+  const name = plainLine(serverName, 200)
+  const host = plainLine(serverHost, 253)
+  return ['Server', name.includes(host) ? name : `${name} (\`${host}\`)`]
+}
+
+/** A host as it is spelled on the wire; how it looks stands below it, for whoever compares it with what they know. */
+function hostFacts(label: string, host: string): PageContent['facts'] {
+  const international = internationalHost(host)
   return [
-    ['Server', plainLine(serverName, 200)],
-    ['Sign-in at', plainLine(authorizationHost, 253)],
+    [label, `\`${host}\``],
+    ...(international ? [['which is written', `\`${international.written}\``] as const] : []),
   ]
 }

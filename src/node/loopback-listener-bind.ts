@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { UnsupportedError } from '../errors/index.ts'
 import type { RedirectAddress } from '../ports.ts'
+import { keepRoom } from './loopback-listener-room.ts'
 
 export type LoopbackIp = '127.0.0.1' | '::1'
 
@@ -88,7 +89,9 @@ function createLoopbackServer(handler: RequestListener): Server {
     },
     handler,
   )
-  server.maxConnections = 128
+  keepRoom(server)
+  // Without these Node answers by itself: it invites the body, or says 417.
+  server.on('checkContinue', handler).on('checkExpectation', handler)
   return server
 }
 

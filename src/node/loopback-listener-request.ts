@@ -7,6 +7,8 @@ export interface LoopbackRequest {
   readonly query: URLSearchParams
   /** The browser only guesses that the person may go there. */
   readonly prefetch: boolean
+  /** The browser does not say that it was a page of this very port that led here. */
+  readonly fromElsewhere: boolean
 }
 
 /** Why a request is answered without being looked at any further. */
@@ -17,10 +19,11 @@ export interface Refusal {
 }
 
 const longestTarget = 16 * 1024
+const mostHeaders = 100
 
 /**
- * Judges the head of a request to a loopback port: `Host`, method and target, in this order.
- * `Host` must be one of the names of this very port, or a page whose own name was rebound to 127.0.0.1 could ask.
+ * Judges the head of a request to a loopback port: `Host`, method, target, and that it is a person's browser going to a
+ * page. `Host` must be one of the names of this very port, or a page whose own name was rebound to 127.0.0.1 could ask.
  */
 export function readRequest(request: IncomingMessage, port: number): LoopbackRequest | Refusal {
   const hosts = request.headersDistinct.host ?? []
@@ -30,6 +33,10 @@ export function readRequest(request: IncomingMessage, port: number): LoopbackReq
   if (request.method !== 'GET') {
     return { status: 405, reason: 'Only GET is answered here.', headers: { Allow: 'GET' } }
   }
+  if (request.rawHeaders.length > 2 * mostHeaders)
+    return { status: 431, reason: 'There are too many headers.' }
+  if (carriesMore(request)) return { status: 400, reason: 'Nothing but a head is taken here.' }
+  if (!isNavigation(request)) return { status: 403, reason: 'Nothing here is part of another page.' }
   const target = request.url ?? ''
   if (target.length > longestTarget) return { status: 414, reason: 'The address is too long.' }
   if (!target.startsWith('/')) return { status: 400, reason: 'The address is not a path.' }
@@ -38,7 +45,22 @@ export function readRequest(request: IncomingMessage, port: number): LoopbackReq
     path: mark < 0 ? target : target.slice(0, mark),
     query: new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1)),
     prefetch: `${request.headers['sec-purpose'] ?? ''} ${request.headers.purpose ?? ''}`.includes('prefetch'),
+    fromElsewhere: (request.headers['sec-fetch-site'] ?? 'same-origin') !== 'same-origin',
   }
+}
+
+/** A body, or the wish to go on in another protocol. */
+function carriesMore({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'] ?? '0'
+  return headers['transfer-encoding'] !== undefined || length !== '0' || headers.upgrade !== undefined
+}
+
+/**
+ * A browser says what a page asks for without the person: picture, frame, `fetch`. Not `Sec-Fetch-Mode`: Node's own
+ * `fetch`, with which a program may stand in for the person, always sends `cors`.
+ */
+function isNavigation({ headers }: IncomingMessage): boolean {
+  return (headers['sec-fetch-dest'] ?? 'document') === 'document'
 }
 
 function namesOf(port: number): string[] {

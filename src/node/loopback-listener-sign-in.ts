@@ -19,6 +19,9 @@ export interface SignInAddress {
 /** How long a browser gets to fetch the page it was sent to before the port may close. */
 const deliveryTime = 1000
 
+/** So many browsers may wait for the outcome: a person reloads, but not more often than that. */
+const mostHeld = 8
+
 /**
  * One sign-in that waits for its authorization response: start URL → callback, held → outcome page.
  *
@@ -114,6 +117,10 @@ export class LoopbackSignIn implements PendingRedirect {
   receive(parameters: URLSearchParams, response: ServerResponse): void {
     if (this.#outcome) {
       this.#leadToPage(response)
+      return
+    }
+    if (this.#held.size >= mostHeld) {
+      sendRefusal(response, { status: 503, reason: 'This answer has arrived.' })
       return
     }
     this.#hold(response)

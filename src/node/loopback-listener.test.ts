@@ -55,6 +55,7 @@ const request1: ExpectedRedirect = {
   state: 'state-of-the-real-sign-in',
   authorizationUrl: 'https://as.example/authorize?client_id=c&state=state-of-the-real-sign-in&x=a%26b',
   serverName: 'linear',
+  serverHost: 'mcp.linear.app',
   loginCommand: 'latchkey login linear',
   authorizationHost: 'as.example',
 }

@@ -84,15 +84,18 @@ export class LoopbackPort {
     else sendPage(response, unknownAnswerPage())
   }
 
-  #show({ path, prefetch }: LoopbackRequest, response: ServerResponse): void {
+  #show({ path, prefetch, fromElsewhere }: LoopbackRequest, response: ServerResponse): void {
     const signIn = this.#signIns.find(({ startPath, continuePath, declinePath, donePath }) =>
       [startPath, continuePath, declinePath, donePath].includes(path),
     )
     if (signIn === undefined) sendRefusal(response, nothingHere)
     else if (path === signIn.startPath) signIn.start(response, prefetch)
+    else if (path === signIn.donePath) signIn.showOutcome(response)
+    // An answer of the person is a click on our own page.
+    else if (fromElsewhere)
+      sendRefusal(response, { status: 403, reason: 'Nobody can answer for the person.' })
     else if (path === signIn.continuePath) signIn.confirm(response, prefetch)
-    else if (path === signIn.declinePath) signIn.decline(response, prefetch)
-    else signIn.showOutcome(response)
+    else signIn.decline(response, prefetch)
   }
 
   #isCallbackPath(path: string): boolean {

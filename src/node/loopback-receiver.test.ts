@@ -73,6 +73,7 @@ const expected = {
   state: 's',
   authorizationUrl: 'https://as.example/authorize',
   serverName: 'linear',
+  serverHost: 'mcp.linear.app',
   loginCommand: 'latchkey login linear',
   authorizationHost: 'as.example',
 }
