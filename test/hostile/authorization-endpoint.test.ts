@@ -9,7 +9,7 @@ import { summary } from '../stranger-program.ts'
 
 // Hostile inputs: what a server names as its endpoints, where clients of other makers handed it to a shell or a browser.
 
-vi.setConfig({ testTimeout: 90_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {
@@ -121,14 +121,9 @@ requires('strace', hasStrace)('S2 mcpc PR 382: shell characters in an otherwise 
   const queries = [
     ['?x=1&calc', 'x=1&calc='],
     ['?state=abc&calc', 'calc='],
-    ['?x=%USERPROFILE%', 'x=%25USERPROFILE%25'],
-    ['?x=$(calc)', 'x=%24%28calc%29'],
-    ['?x=`calc`', 'x=%60calc%60'],
-    ['?x=1|calc', 'x=1%7Ccalc'],
-    ['?x=1^&calc', 'x=1%5E&calc='],
-    ['?x=1;calc', 'x=1%3Bcalc'],
-    ['?x=\'"calc', 'x=%27%22calc'],
-    ['?x=1\ncalc', 'x=1calc'],
+    ['?a=%USERPROFILE%&b=$(calc)&c=`calc`', 'a=%25USERPROFILE%25&b=%24%28calc%29&c=%60calc%60'],
+    ['?d=1|calc&e=1^&calc', 'd=1%7Ccalc&e=1%5E&calc='],
+    ['?f=1;calc&g=\'"calc&h=1\ncalc', 'f=1%3Bcalc&g=%27%22calc&h=1calc'],
   ] as const
 
   test('the browser gets a short loopback URL as its one argument, no shell runs, and the endpoint arrives uncut', async () => {
@@ -145,7 +140,17 @@ requires('strace', hasStrace)('S2 mcpc PR 382: shell characters in an otherwise 
     )
     const traceIn = ({ path }: Home) => join(path, 'trace')
     const all = await openHostileScene(inputs, {
-      prefix: (home) => ['strace', '-f', '-s', '8192', '-e', 'trace=execve', '-o', traceIn(home)],
+      prefix: (home) => [
+        'strace',
+        '-f',
+        '--seccomp-bpf',
+        '-s',
+        '8192',
+        '-e',
+        'trace=execve',
+        '-o',
+        traceIn(home),
+      ],
     })
     opened.push(all)
     const names = [...Object.keys(inputs), 'good']

@@ -11,7 +11,7 @@ import { summary } from '../stranger-program.ts'
 
 // Hostile inputs: a server that passes itself, or another one, off as the authorization server.
 
-vi.setConfig({ testTimeout: 90_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {

@@ -7,7 +7,7 @@ import { summary } from '../stranger-program.ts'
 
 // Hostile inputs: a redirect to another origin, where what a request carries would be somebody else's.
 
-vi.setConfig({ testTimeout: 90_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {

@@ -6,7 +6,7 @@ import { summary } from '../stranger-program.ts'
 
 // Hostile inputs: an authorization server that wants less protection than there has to be.
 
-vi.setConfig({ testTimeout: 90_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 const opened: { close(): Promise<void> }[] = []
 afterEach(async () => {
