@@ -121,9 +121,9 @@ ${CLIENT_FLAGS}`,
   trust: `latchkey trust FILE [--forget]
 latchkey trust --list
 
-Vouches for a config file: in the folder it is in its servers are known by name, and the
-variables in it are replaced. Remembered by path and content; once it changes, look at it
-and trust it again.
+Vouches for a config file: in the folder it is in its servers are known by name, the
+variables in it are replaced, and its programs are started. Prints what each server gets.
+Remembered by path and content; once it changes, look at it and trust it again.
 `,
 }
 
