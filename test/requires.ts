@@ -4,6 +4,7 @@ import { beforeEach, describe } from 'vitest'
 export type Requirement =
   | 'chromium'
   | 'strace'
+  | 'proc'
   | 'postgres'
   | 'redis'
   | 'secret-service'

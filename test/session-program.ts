@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { build } from 'esbuild'
 import type { HttpServerConfig } from '../src/config/input.ts'
 import type { LatchkeyEvent } from '../src/events.ts'
@@ -49,16 +49,23 @@ export async function buildSessionProgram(): Promise<SessionProgram> {
   return { run: (home, work) => run(file, home, work), remove }
 }
 
-/** Bundles `NAME.ts` of this folder into a file that Node runs; packages are found where the checkout has them. */
-export async function buildProgram(name: string): Promise<BundledProgram> {
-  const cache = join(import.meta.dirname, '../node_modules/.cache')
-  await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'program-'))
-  const file = join(folder, `${name}.mjs`)
+const cache = join(import.meta.dirname, '../node_modules/.cache')
+
+/**
+ * Bundles `NAME.ts` of this folder into a file that Node runs.
+ *
+ * @param project where its packages are found, `latchkey` among them; default the checkout
+ */
+export async function buildProgram(name: string, project = cache): Promise<BundledProgram> {
+  await mkdir(project, { recursive: true })
+  const folder = await mkdtemp(join(project, 'program-'))
+  const file = join(folder, `${basename(name)}.mjs`)
   await build({
     entryPoints: [join(import.meta.dirname, `${name}.ts`)],
     bundle: true,
     packages: 'external',
+    // Else it would be the sources, by `paths` of tsconfig.json.
+    external: ['latchkey'],
     platform: 'node',
     format: 'esm',
     target: 'node20',
