@@ -5,6 +5,7 @@ export type Requirement =
   | 'chromium'
   | 'strace'
   | 'proc'
+  | 'root'
   | 'postgres'
   | 'redis'
   | 'secret-service'
