@@ -18,10 +18,17 @@ export function canonicalKey(key: CredentialKey): string {
   ])
 }
 
-/** True when the record repeats every member of the identity. An inherited or absent member is never equal. */
+/**
+ * True when the record repeats every member of the identity, and where it names an account, this one. An inherited or
+ * absent member is never equal.
+ */
 export function repeatsIdentity(key: CredentialKey, record: JsonObject): boolean {
-  return IDENTITY_MEMBERS[key.kind].every(
-    (member) => Object.hasOwn(record, member) && record[member] === key.identity[member],
+  const isOfAccount = !Object.hasOwn(record, 'account') || record.account === key.account
+  return (
+    isOfAccount &&
+    IDENTITY_MEMBERS[key.kind].every(
+      (member) => Object.hasOwn(record, member) && record[member] === key.identity[member],
+    )
   )
 }
 
@@ -59,11 +66,8 @@ export function assertRecord(key: CredentialKey, record: JsonObject): void {
   assertKey(key)
   if (!repeatsIdentity(key, record)) {
     throw new TypeError(
-      `The record does not repeat the identity of its key (${Object.keys(key.identity).join(', ')})`,
+      `The record does not repeat the identity of its key (${Object.keys(key.identity).join(', ')}), or is of another account`,
     )
-  }
-  if (Object.hasOwn(record, 'account') && record.account !== key.account) {
-    throw new TypeError('The record is of another account than its key')
   }
 }
 
