@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are what is tested
 import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { appendFile, mkdir, writeFile } from 'node:fs/promises'

@@ -1,0 +1,193 @@
+import { rmSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  type BuiltCommand,
+  commandAt,
+  createHome,
+  type Finished,
+  type Home,
+  type RunOptions,
+} from '../fixtures/built-command.ts'
+import type { Answer } from '../fixtures/loopback-server.ts'
+import { startMcpServer } from '../fixtures/mcp-server.ts'
+import { packedPackage } from '../fixtures/packed-package.ts'
+import {
+  type Endpoint,
+  type ScriptedAuthorizationServer,
+  startScriptedAuthorizationServer,
+  tokenError,
+} from '../fixtures/scripted-authorization-server.ts'
+
+// Servers, files and names choose text that is shown. None of it may steer a terminal, hide itself, reorder what stands
+// beside it, or begin a line that looks like one of ours.
+
+/** Hidden text, a link, the clipboard, a title; C1 forms of the same; line ends; bidi overrides and isolates; deletions. */
+const STEERING =
+  'A\u001b[8mB\u001b]52;c;ZXZpbA==\u0007C\u001b]8;;http://evil.example/\u001b\\D\u001b]0;t\u0007\r\nFORGED LINE\n' +
+  'E\u009b8mF\u009d0;t\u009cG\u0085H\u202eI\u2066J\u2069K\u2028L\u007f\b\u0000M\u200fN'
+/** The same as a header can carry it: one byte a character. */
+const IN_A_HEADER = 'A\u009b8mB\u009d52;c;ZXZpbA==\u009cC\u0085D\u0080'
+
+const RAW = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/
+
+function expectCalm({ stdout, stderr }: Pick<Finished, 'stdout' | 'stderr'>): void {
+  for (const text of [stdout, stderr]) {
+    expect(JSON.stringify(RAW.exec(text)?.[0]), text).toBe(undefined)
+    expect(text).not.toMatch(/^\s*FORGED LINE/m)
+  }
+}
+
+let command: BuiltCommand
+let as: ScriptedAuthorizationServer
+let home: Home
+let good: ScriptedAuthorizationServer
+
+beforeAll(async () => {
+  command = commandAt((await packedPackage()).bin)
+  home = await createHome()
+  good = await startScriptedAuthorizationServer({ mcp: {} })
+  as = await startScriptedAuthorizationServer({ mcp: {} })
+  await home.configure({ mcpServers: { hostile: { url: as.url }, good: { url: good.url } } })
+}, 120_000)
+afterAll(async () => {
+  await Promise.all([as.close(), good.close()])
+  rmSync(home.path, { recursive: true, force: true, maxRetries: 5 })
+})
+
+/** Runs a command that says all it can. */
+async function calmly(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const finished = await command.run([...args, '--debug'], home, options)
+  expectCalm(finished)
+  return finished
+}
+
+const always = ['--interactive', 'always']
+
+/** Every member of an answer, in turn, as the steering text: alone, and behind what was there. */
+function withMembers(members: Record<string, unknown>) {
+  return (_request: unknown, answer: Answer): Answer => ({
+    ...answer,
+    body: { ...(answer.body as object), ...members },
+  })
+}
+
+const refusedAt = (error: string) => ({
+  status: 400,
+  body: { ...(tokenError(error, STEERING).body as object), error_uri: STEERING },
+})
+
+function callback(members: Record<string, string>) {
+  return ({ query }: { query: URLSearchParams }): Answer => {
+    const to = new URL(query.get('redirect_uri') ?? '')
+    const all = { state: query.get('state') ?? '', iss: as.issuer, ...members }
+    for (const [name, value] of Object.entries(all)) to.searchParams.set(name, value)
+    return { status: 302, headers: { location: to.href } }
+  }
+}
+
+type Script = NonNullable<ScriptedAuthorizationServer['scripts'][Endpoint]>
+
+describe('what servers say while somebody signs in', () => {
+  let rows = 0
+  const challenge =
+    (header: string): Script =>
+    (_request, answer) =>
+      answer.status === 401 ? { ...answer, headers: { 'www-authenticate': header } } : undefined
+
+  test.each<[string, Endpoint, Script]>([
+    ['the scheme of the challenge', 'mcp', challenge(IN_A_HEADER)],
+    ['the scope of the challenge', 'mcp', challenge(`Bearer scope="${IN_A_HEADER}"`)],
+    [
+      'the error of the challenge',
+      'mcp',
+      challenge(`Bearer error="${IN_A_HEADER}", error_description="${IN_A_HEADER}"`),
+    ],
+    ['the metadata URL of the challenge', 'mcp', challenge(`Bearer resource_metadata="${IN_A_HEADER}"`)],
+    ['the content type of the 401', 'mcp', () => ({ status: 401, headers: { 'content-type': IN_A_HEADER } })],
+    ['`resource`', 'resource-metadata', withMembers({ resource: STEERING })],
+    ['`authorization_servers`', 'resource-metadata', withMembers({ authorization_servers: [STEERING] })],
+    [
+      'an issuer with a path of it',
+      'resource-metadata',
+      withMembers({ authorization_servers: [`http://127.0.0.1/${STEERING}`] }),
+    ],
+    [
+      '`scopes_supported` of the resource',
+      'resource-metadata',
+      withMembers({ scopes_supported: [STEERING], resource_name: STEERING }),
+    ],
+    [
+      'the content type of the resource metadata',
+      'resource-metadata',
+      () => ({ status: 404, headers: { 'content-type': IN_A_HEADER }, body: STEERING }),
+    ],
+    ['the issuer', 'metadata', withMembers({ issuer: STEERING })],
+    ['the authorization endpoint', 'metadata', withMembers({ authorization_endpoint: STEERING })],
+    ['the token endpoint', 'metadata', withMembers({ token_endpoint: `http://127.0.0.1/${STEERING}` })],
+    ['the registration endpoint', 'metadata', withMembers({ registration_endpoint: `${STEERING}:x` })],
+    [
+      'lists of the metadata',
+      'metadata',
+      withMembers({
+        scopes_supported: [STEERING],
+        code_challenge_methods_supported: [STEERING],
+        token_endpoint_auth_methods_supported: [STEERING],
+      }),
+    ],
+    [
+      'the content type of the metadata',
+      'metadata',
+      () => ({ status: 500, headers: { 'content-type': IN_A_HEADER }, body: STEERING }),
+    ],
+    ['a refused registration', 'registration', () => refusedAt(STEERING)],
+    ['a refused redirect URI', 'registration', () => refusedAt('invalid_redirect_uri')],
+    [
+      'what was registered',
+      'registration',
+      withMembers({ client_id: STEERING, client_name: STEERING, scope: STEERING }),
+    ],
+    ['the method that was registered', 'registration', withMembers({ token_endpoint_auth_method: STEERING })],
+    [
+      'an error in the callback',
+      'authorize',
+      callback({ error: STEERING, error_description: STEERING, error_uri: STEERING }),
+    ],
+    [
+      'a refusal in the callback',
+      'authorize',
+      callback({ error: 'access_denied', error_description: STEERING, error_uri: STEERING }),
+    ],
+    ['the issuer in the callback', 'authorize', callback({ code: 'x', iss: STEERING })],
+    ['an error of the token endpoint', 'token', () => refusedAt(STEERING)],
+    ['a refused code', 'token', () => refusedAt('invalid_grant')],
+    [
+      'an answer that is no token',
+      'token',
+      () => ({ status: 200, headers: { 'content-type': IN_A_HEADER }, body: STEERING }),
+    ],
+    ['the token itself', 'token', withMembers({ access_token: STEERING })],
+    [
+      'what comes with the token',
+      'token',
+      withMembers({ scope: STEERING, refresh_token: STEERING, expires_in: STEERING, id_token: STEERING }),
+    ],
+    ['the type of the token', 'token', withMembers({ token_type: STEERING })],
+  ])('%s', async (_what, endpoint, script) => {
+    as.scripts = { [endpoint]: script }
+    // A name of its own: what was met before is another login's.
+    const account = ['--account', `row ${++rows}`]
+    const { code, stdout } = await calmly(['login', 'hostile', ...account, ...always, '--json'])
+    const { error, state } = JSON.parse(stdout)
+    if (code === 0) expect(state).toBe('signed_in')
+    else expect(error.code).toMatch(/^[a-z_]+$/)
+  })
+
+  test('and after all of it the other server works, and nothing of it is in the list', async () => {
+    as.scripts = {}
+    expect((await calmly(['call', 'good', 'whoami', ...always])).stdout).toBe('alice\n')
+    await calmly(['status'])
+    await calmly(['status', '--json'])
+  })
+})
