@@ -1,17 +1,11 @@
+import { spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  type BuiltCommand,
-  commandAt,
-  createHome,
-  type Finished,
-  type Home,
-  type RunOptions,
-} from '../fixtures/built-command.ts'
+import type { CommandLine, Printed } from '../commands-child.ts'
+import { createHome, type Home } from '../fixtures/built-command.ts'
 import type { Answer } from '../fixtures/loopback-server.ts'
-import { startMcpServer } from '../fixtures/mcp-server.ts'
+import { type McpServerFixture, startMcpServer } from '../fixtures/mcp-server.ts'
 import { packedPackage } from '../fixtures/packed-package.ts'
 import {
   type Endpoint,
@@ -19,6 +13,7 @@ import {
   startScriptedAuthorizationServer,
   tokenError,
 } from '../fixtures/scripted-authorization-server.ts'
+import { buildProgram } from '../session-program.ts'
 
 // Servers, files and names choose text that is shown. None of it may steer a terminal, hide itself, reorder what stands
 // beside it, or begin a line that looks like one of ours.
@@ -32,35 +27,77 @@ const IN_A_HEADER = 'A\u009b8mB\u009d52;c;ZXZpbA==\u009cC\u0085D\u0080'
 
 const RAW = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/
 
-function expectCalm({ stdout, stderr }: Pick<Finished, 'stdout' | 'stderr'>): void {
+function expectCalm({ stdout, stderr }: Pick<Printed, 'stdout' | 'stderr'>): void {
   for (const text of [stdout, stderr]) {
-    expect(JSON.stringify(RAW.exec(text)?.[0]), text).toBe(undefined)
+    expect(JSON.stringify(RAW.exec(text)?.[0]), JSON.stringify(text)).toBe(undefined)
     expect(text).not.toMatch(/^\s*FORGED LINE/m)
   }
 }
 
-let command: BuiltCommand
+/** One process of the packed command, so that all of this is met by the same one. */
+interface Commands {
+  run(line: CommandLine): Promise<Printed>
+  end(): void
+}
+
+let commands: Commands
 let as: ScriptedAuthorizationServer
+let mcp: McpServerFixture
 let home: Home
 let good: ScriptedAuthorizationServer
 
 beforeAll(async () => {
-  command = commandAt((await packedPackage()).bin)
+  const { bin, project } = await packedPackage()
   home = await createHome()
   good = await startScriptedAuthorizationServer({ mcp: {} })
   as = await startScriptedAuthorizationServer({ mcp: {} })
-  await home.configure({ mcpServers: { hostile: { url: as.url }, good: { url: good.url } } })
+  mcp = await startMcpServer({
+    tools: [
+      {
+        name: 'steering',
+        description: STEERING,
+        inputSchema: { type: 'object', properties: { [STEERING]: { type: STEERING } } },
+        call: () => STEERING,
+      },
+      {
+        name: 'failing',
+        call: () => {
+          throw new Error(STEERING)
+        },
+      },
+    ],
+  })
+  const mcpServers = {
+    hostile: { url: as.url },
+    tools: { url: mcp.url, auth: false },
+    good: { url: good.url },
+    [STEERING]: { url: as.url },
+  }
+  await home.configure({ mcpServers })
+  const { file } = await buildProgram('commands-child', project)
+  const child = spawn(process.execPath, [file, bin], { env: home.env, cwd: home.path, stdio: 'pipe' })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  commands = {
+    run: async (line) => {
+      child.stdin.write(`${JSON.stringify(line)}\n`)
+      const { value, done } = await lines.next()
+      if (done) throw new Error('the process of the commands has ended')
+      return JSON.parse(value) as Printed
+    },
+    end: () => child.stdin.end(),
+  }
 }, 120_000)
 afterAll(async () => {
-  await Promise.all([as.close(), good.close()])
+  commands.end()
+  await Promise.all([as.close(), mcp.close(), good.close()])
   rmSync(home.path, { recursive: true, force: true, maxRetries: 5 })
 })
 
 /** Runs a command that says all it can. */
-async function calmly(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const finished = await command.run([...args, '--debug'], home, options)
-  expectCalm(finished)
-  return finished
+async function calmly(...args: string[]): Promise<Printed> {
+  const printed = await commands.run({ args: [...args, '--debug'] })
+  expectCalm(printed)
+  return printed
 }
 
 const always = ['--interactive', 'always']
@@ -178,7 +215,7 @@ describe('what servers say while somebody signs in', () => {
     as.scripts = { [endpoint]: script }
     // A name of its own: what was met before is another login's.
     const account = ['--account', `row ${++rows}`]
-    const { code, stdout } = await calmly(['login', 'hostile', ...account, ...always, '--json'])
+    const { code, stdout } = await calmly('login', 'hostile', ...account, ...always, '--json')
     const { error, state } = JSON.parse(stdout)
     if (code === 0) expect(state).toBe('signed_in')
     else expect(error.code).toMatch(/^[a-z_]+$/)
@@ -186,8 +223,84 @@ describe('what servers say while somebody signs in', () => {
 
   test('and after all of it the other server works, and nothing of it is in the list', async () => {
     as.scripts = {}
-    expect((await calmly(['call', 'good', 'whoami', ...always])).stdout).toBe('alice\n')
-    await calmly(['status'])
-    await calmly(['status', '--json'])
+    expect((await calmly('call', 'good', 'whoami', ...always)).stdout).toBe('alice\n')
+    await calmly('status')
+    await calmly('status', '--json')
+  })
+})
+
+describe('what servers say later', () => {
+  test('tools, their arguments and their errors', async () => {
+    expect((await calmly('tools', 'tools')).stdout).toContain('steering')
+    expect((await calmly('tools', 'tools', '--json')).code).toBe(0)
+    await calmly('call', 'tools', 'failing', '--json')
+    await calmly('call', 'tools', 'steerin', 'x=1')
+    await calmly('call', 'tools', 'steering', '--json')
+  })
+
+  test('the answer of a tool: another program gets every byte, a terminal nothing that steers it', async () => {
+    const args = ['call', 'tools', 'steering']
+    expect((await commands.run({ args })).stdout).toBe(`${STEERING}\n`)
+    const { stdout } = await commands.run({ args, isTerminal: true })
+    // Its lines are its own: that is what was asked for.
+    expect(RAW.exec(stdout)).toBe(null)
+    expect(stdout).toContain('FORGED LINE')
+  })
+
+  test('an error of the MCP server, its status and its content type', async () => {
+    const answers: Answer[] = [
+      { status: 500, headers: { 'content-type': IN_A_HEADER }, body: STEERING },
+      {
+        status: 403,
+        headers: { 'www-authenticate': `Bearer error="insufficient_scope", scope="${IN_A_HEADER}"` },
+      },
+      {
+        status: 200,
+        body: { jsonrpc: '2.0', id: 0, error: { code: -32_000, message: STEERING, data: STEERING } },
+      },
+    ]
+    for (const answer of answers) {
+      mcp.intercept = () => answer
+      expect((await calmly('tools', 'tools')).code).not.toBe(0)
+      expect((await calmly('tools', 'tools', '--json')).code).not.toBe(0)
+    }
+    mcp.intercept = undefined
+  })
+
+  test('a refused renewal and a refused revocation', async () => {
+    expect((await calmly('login', 'hostile', ...always)).code).toBe(0)
+    as.scripts = { token: () => refusedAt(STEERING), revocation: () => refusedAt(STEERING) }
+    as.expireAccessTokens()
+    await calmly('tools', 'hostile', '--interactive', 'never')
+    await calmly('logout', 'hostile')
+    as.scripts = {}
+  })
+})
+
+describe('names', () => {
+  test.each<[string, string[]]>([
+    ['a server', ['login', STEERING, ...always]],
+    ['a server with a URL of it', ['status', `http://127.0.0.1/${STEERING}`]],
+    ['an account', ['login', 'good', '--account', STEERING, ...always]],
+    ['a client', ['status', 'good', '--client-id', STEERING]],
+    ['a scope', ['login', 'good', '--scope', STEERING, ...always]],
+    ['a tool', ['call', 'tools', STEERING]],
+    ['an argument', ['call', 'tools', 'steering', `${STEERING}=1`]],
+    ['a config file', ['status', '--config', STEERING.replaceAll('\u0000', '')]],
+    ['a file to trust', ['trust', STEERING.replaceAll('\u0000', '')]],
+    ['a file to trust no more', ['trust', '--forget', STEERING]],
+    ['a flag', [`--${STEERING}`]],
+    ['a command', [STEERING]],
+    ['a program to import from', ['import', STEERING]],
+  ])('%s of it', async (_what, args) => {
+    await calmly(...args)
+    await calmly(...args, '--json')
+  })
+
+  test('and after all of them every list is calm', async () => {
+    for (const args of [['status'], ['trust', '--list'], ['logout', '--all'], ['import', 'mcp-remote']]) {
+      await calmly(...args)
+      await calmly(...args, '--json')
+    }
   })
 })
