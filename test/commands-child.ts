@@ -6,18 +6,7 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 import type { CommandIo } from '../src/cli/io.ts'
-
-export interface CommandLine {
-  args: readonly string[]
-  /** Whether stdout and stderr are terminals. */
-  isTerminal?: boolean
-}
-
-export interface Printed {
-  code: number
-  stdout: string
-  stderr: string
-}
+import { type CommandLine, oneLine, type Printed } from './fixtures/command-lines.ts'
 
 const { main } = (await import(pathToFileURL(join(dirname(process.argv[2] ?? ''), 'cli.js')).href)) as {
   main(argv: readonly string[], io: CommandIo): Promise<number>
@@ -39,5 +28,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     env: process.env,
     signal: new AbortController().signal,
   })
-  process.stdout.write(`${JSON.stringify(printed)}\n`)
+  process.stdout.write(`${oneLine(printed)}\n`)
 }

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { CommandLine, Printed } from '../commands-child.ts'
 import { createHome, type Home } from '../fixtures/built-command.ts'
+import { type CommandLine, oneLine, type Printed } from '../fixtures/command-lines.ts'
 import type { Answer } from '../fixtures/loopback-server.ts'
 import { type McpServerFixture, startMcpServer } from '../fixtures/mcp-server.ts'
 import { packedPackage } from '../fixtures/packed-package.ts'
@@ -79,7 +79,7 @@ beforeAll(async () => {
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   commands = {
     run: async (line) => {
-      child.stdin.write(`${JSON.stringify(line)}\n`)
+      child.stdin.write(`${oneLine(line)}\n`)
       const { value, done } = await lines.next()
       if (done) throw new Error('the process of the commands has ended')
       return JSON.parse(value) as Printed
@@ -100,7 +100,8 @@ async function calmly(...args: string[]): Promise<Printed> {
   return printed
 }
 
-const always = ['--interactive', 'always']
+/** A browser that ends at an error page never comes back. */
+const always = ['--interactive', 'always', '--timeout', '5']
 
 /** Every member of an answer, in turn, as the steering text: alone, and behind what was there. */
 function withMembers(members: Record<string, unknown>) {
