@@ -4,6 +4,8 @@ import { beforeEach, describe } from 'vitest'
 export type Requirement =
   | 'chromium'
   | 'strace'
+  | 'proc'
+  | 'root'
   | 'postgres'
   | 'redis'
   | 'secret-service'

@@ -2,6 +2,7 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { rawRequest } from '../../test/fixtures/raw-http.ts'
 import type { ExpectedRedirect, PendingRedirect, RedirectListener } from '../ports.ts'
 import { createLoopbackReceiver } from './loopback-receiver.ts'
 
@@ -25,18 +26,6 @@ function ask(url: string, { method = 'GET', headers = {} }: Ask = {}): Promise<G
       resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body })
     })
     sent.on('error', reject).end()
-  })
-}
-
-/** What a server says to bytes that no HTTP client would send. */
-function rawly(port: number, text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let answer = ''
-    const socket = connect(port, '127.0.0.1', () => socket.write(text))
-    socket.setEncoding('utf8').on('data', (chunk) => {
-      answer += String(chunk)
-    })
-    socket.on('close', () => resolve(answer)).on('error', reject)
   })
 }
 
@@ -379,13 +368,13 @@ describe('S17: DNS rebinding', () => {
   it('[REDIR-06] a missing or repeated Host and an absolute target are refused', async () => {
     const { pathname, search, host } = new URL(callback)
     const head = `GET ${pathname}${search} HTTP/1.1\r\n`
-    expect(await rawly(listener.port, `${head}Connection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /)
-    expect(await rawly(listener.port, `${head}Host:\r\n\r\n`)).toMatch(/^HTTP\/1\.1 421 /)
-    expect(await rawly(listener.port, `${head}Host: ${host}\r\nHost: evil.example\r\n\r\n`)).toMatch(
+    expect(await rawRequest(listener.port, `${head}Connection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /)
+    expect(await rawRequest(listener.port, `${head}Host:\r\n\r\n`)).toMatch(/^HTTP\/1\.1 421 /)
+    expect(await rawRequest(listener.port, `${head}Host: ${host}\r\nHost: evil.example\r\n\r\n`)).toMatch(
       /^HTTP\/1\.1 421 /,
     )
     expect(
-      await rawly(
+      await rawRequest(
         listener.port,
         `GET http://evil.example${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
       ),
@@ -442,7 +431,7 @@ describe('limits', () => {
   })
 
   it('headers without end are refused', async () => {
-    const answer = await rawly(listener.port, `GET / HTTP/1.1\r\nX: ${'a'.repeat(100_000)}`)
+    const answer = await rawRequest(listener.port, `GET / HTTP/1.1\r\nX: ${'a'.repeat(100_000)}`)
     expect(answer).toMatch(/^HTTP\/1\.1 431 /)
     await expectRealCallbackToWin()
   })

@@ -163,7 +163,7 @@ async function judged(
   endpoint: TokenEndpoint,
   client: ClientInformation,
 ): Promise<TokenAnswer> {
-  const expiresIn = numberMember(members, 'expires_in')
+  const expiresIn = lifetimeOf(members)
   const refreshText = stringMember(members, 'refresh_token')
   const refreshToken = refreshText !== undefined && isTokenText(refreshText) ? refreshText : undefined
   const scope = grantedScope(stringMember(members, 'scope'))
@@ -183,6 +183,14 @@ async function judged(
     { recognizedTokenTypes: { [clean.token_type.toLowerCase()]: () => {} } },
   )
   return { ...token, token_type: token.token_type === 'dpop' ? 'dpop' : 'bearer' } as TokenAnswer
+}
+
+/** A hundred years, in seconds: what is said to last longer has no end that a clock could show. */
+const LONGEST_LIFETIME = 3_155_760_000
+
+function lifetimeOf(members: JsonObject): number | undefined {
+  const seconds = numberMember(members, 'expires_in')
+  return seconds !== undefined && seconds <= LONGEST_LIFETIME ? seconds : undefined
 }
 
 const ACCEPT_JSON = { accept: 'application/json' }
