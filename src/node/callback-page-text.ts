@@ -1,6 +1,6 @@
-/** C0 and C1 controls but the line feed, and the characters that reorder, hide or join text. */
-const invisible =
-  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g
+import { UNSAFE_CHARACTER } from '../errors/server-text.ts'
+
+const invisible = new RegExp(`(?!\\n)${UNSAFE_CHARACTER.source}`, 'gu')
 
 /** Text from anywhere, made fit to be read: no controls, no bidirectional tricks, at most `longest` characters. */
 export function plainText(text: string, longest: number): string {

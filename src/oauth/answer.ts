@@ -1,4 +1,5 @@
 import { NetworkFailedError, ResponseInvalidError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import type { JsonObject, JsonValue } from '../ports.ts'
 import { withoutEcho } from './echo.ts'
 
@@ -13,6 +14,7 @@ export interface Answer {
   readonly status: number
   readonly ok: boolean
   readonly headers: Headers
+  /** Fit to be shown. */
   readonly contentType: string | undefined
   /** The members of a JSON object or a form-encoded body; `undefined` where it is neither. */
   readonly members: JsonObject | undefined
@@ -20,8 +22,8 @@ export interface Answer {
 
 /**
  * Reads an answer whatever its status and content type: real servers send JSON as text, forms instead of JSON and
- * errors with status 200. Members that are `null` are dropped; an error that repeats one of the `secrets` that were sent
- * says nothing.
+ * errors with status 200. Members that are `null` are dropped; an error or a content type that repeats one of the
+ * `secrets` that were sent says nothing.
  *
  * @throws `response_invalid` for a body over 1 MB or nested deeper than 32, `network_failed` when it breaks off
  */
@@ -32,24 +34,28 @@ export async function readAnswer(
 ): Promise<Answer> {
   // Metadata names endpoints as it likes; a parsed URL has nothing in it that could act on a terminal.
   const url = new URL(requested).href
-  const contentType = response.headers.get('content-type') ?? undefined
-  const text = await readText(response, url)
-  return {
+  const sent = secrets.filter((secret) => secret !== undefined)
+  const type = response.headers.get('content-type') ?? undefined
+  const head: AnswerHead = {
     url,
     status: response.status,
     ok: response.ok,
     headers: response.headers,
-    contentType,
-    members: discreet(
-      membersOf(text, contentType, () => invalid(response, url, 'its JSON is nested too deep')),
-      secrets.filter((secret) => secret !== undefined),
-    ),
+    contentType: type && cleanServerText(withoutEcho(type, sent), 80),
   }
+  const members = membersOf(await readText(response, head), type)
+  if (depth(members) > DEPTH_LIMIT) throw invalid(head, 'its JSON is nested too deep')
+  return { ...head, members: discreet(members, sent) }
 }
+
+type AnswerHead = Omit<Answer, 'members'>
+
+/** Members whose words end in messages. */
+const SHOWN = ['error', 'error_description', 'error_uri', 'issued_token_type']
 
 function discreet(members: JsonObject | undefined, secrets: readonly string[]): JsonObject | undefined {
   if (!members) return undefined
-  const words = ['error', 'error_description', 'error_uri'].flatMap((name) => {
+  const words = SHOWN.flatMap((name) => {
     const text = members[name]
     return typeof text === 'string' ? [[name, withoutEcho(text, secrets)]] : []
   })
@@ -81,7 +87,7 @@ export function stringListMember(members: JsonObject, name: string): string[] | 
   return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : undefined
 }
 
-async function readText(response: Response, url: string): Promise<string> {
+async function readText(response: Response, head: AnswerHead): Promise<string> {
   if (!response.body) return ''
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
@@ -92,36 +98,32 @@ async function readText(response: Response, url: string): Promise<string> {
       const { done, value } = await reader.read()
       if (done) return text + decoder.decode()
       size += value.byteLength
-      if (size > BODY_LIMIT) throw invalid(response, url, 'it is larger than 1 MB')
+      if (size > BODY_LIMIT) throw invalid(head, 'it is larger than 1 MB')
       text += decoder.decode(value, { stream: true })
     }
   } catch (error) {
     await reader.cancel().catch(() => {})
     if (error instanceof ResponseInvalidError) throw error
     throw new NetworkFailedError({
-      message: `The answer of ${url} broke off.`,
+      message: `The answer of ${head.url} broke off.`,
       remedy: 'Try again; nothing stored was changed.',
-      url,
-      status: response.status,
+      url: head.url,
+      status: head.status,
       cause: error,
     })
   }
 }
 
-function invalid(response: Response, url: string, why: string): ResponseInvalidError {
+function invalid({ url, status, contentType }: AnswerHead, why: string): ResponseInvalidError {
   return new ResponseInvalidError({
-    message: `The answer of ${url} (HTTP ${response.status}) was not used: ${why}.`,
+    message: `The answer of ${url} (HTTP ${status}) was not used: ${why}.`,
     url,
-    status: response.status,
-    contentType: response.headers.get('content-type') ?? undefined,
+    status,
+    contentType,
   })
 }
 
-function membersOf(
-  text: string,
-  contentType: string | undefined,
-  tooDeep: () => Error,
-): JsonObject | undefined {
+function membersOf(text: string, contentType: string | undefined): JsonObject | undefined {
   const trimmed = text.trim()
   if (trimmed.startsWith('{')) {
     let value: JsonValue
@@ -130,7 +132,6 @@ function membersOf(
     } catch {
       return undefined
     }
-    if (depth(value) > DEPTH_LIMIT) throw tooDeep()
     return Object.fromEntries(Object.entries(value as JsonObject).filter(([, member]) => member !== null))
   }
   if (
