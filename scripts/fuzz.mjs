@@ -28,13 +28,18 @@ if (unknown !== undefined || ![values.inputs, values.seed].every((number) => /^\
   process.exit(2)
 }
 
+/** What needs more ends the process. */
+const HEAP = ['--max-old-space-size=192', '--max-semi-space-size=8']
+
 const root = fileURLToPath(new URL('..', import.meta.url))
-const program = join(root, 'build', 'fuzz', 'fuzz.mjs')
-await mkdir(join(root, 'build', 'fuzz'), { recursive: true })
+// Of this run alone: another may be going on.
+const folder = join(root, 'build', 'fuzz', String(process.pid))
+const program = join(folder, 'fuzz.mjs')
+await mkdir(folder, { recursive: true })
 await build({
   absWorkingDir: root,
   entryPoints: { fuzz: 'test/fuzz/fuzz-program.ts' },
-  outdir: 'build/fuzz',
+  outdir: folder,
   outExtension: { '.js': '.mjs' },
   bundle: true,
   format: 'esm',
@@ -48,10 +53,11 @@ await build({
 /** Runs one target in a process of its own. */
 async function run(target, { inputs, seed, trace = [] }) {
   const seeds = new URL('../test/fuzz/seeds/', import.meta.url).href
-  const child = fork(program, [
-    ...['--target', target, '--inputs', String(inputs), '--seed', String(seed), '--seeds', seeds],
-    ...trace,
-  ])
+  const child = fork(
+    program,
+    [...['--target', target, '--inputs', String(inputs), '--seed', String(seed), '--seeds', seeds], ...trace],
+    { execArgv: HEAP },
+  )
   let report
   let at = { seed, done: 0 }
   let hangs = false
@@ -82,7 +88,7 @@ async function run(target, { inputs, seed, trace = [] }) {
 
 /** Once more from where it stopped, with every input written down before it is read: the last one is it. */
 async function hung(target, at) {
-  const file = join(root, 'build', 'fuzz', `${target}.trace`)
+  const file = join(folder, `${target}.trace`)
   await rm(file, { force: true })
   const report = await run(target, { inputs: 5000, seed: at.seed, trace: ['--trace', file] })
   const last = (await readFile(file, 'utf8')).trimEnd().split('\n').at(-1)
@@ -111,5 +117,7 @@ const worker = async () => {
   }
 }
 await Promise.all(Array.from({ length: AT_A_TIME }, worker))
+await rm(folder, { recursive: true, force: true })
+for (const { target, slowestInput } of reports) console.log(`slowest of ${target}: ${slowestInput}`)
 for (const { target, failure } of reports) if (failure !== undefined) console.error(`\n${target}: ${failure}`)
 process.exitCode = reports.some(({ failure }) => failure !== undefined) ? 1 : 0

@@ -74,11 +74,18 @@ export function stringMember(members: JsonObject, name: string): string | undefi
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** A member that has to be a finite number of zero or more; numeric strings count (`expires_in: "3600"`). */
-export function numberMember(members: JsonObject, name: string): number | undefined {
+/** Seconds. More, counted from now, would be past the last moment that `Date` can say. */
+const LONGEST_TIME = 4e12
+
+/**
+ * A member that has to be a number of seconds, zero or more; numeric strings count (`expires_in: "3600"`). What is longer
+ * than a date can say is as long as it can.
+ */
+export function secondsMember(members: JsonObject, name: string): number | undefined {
   const value = members[name]
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  return typeof number === 'number' && Number.isFinite(number) && number >= 0 ? number : undefined
+  if (typeof number !== 'number' || !Number.isFinite(number) || number < 0) return undefined
+  return Math.min(number, LONGEST_TIME)
 }
 
 /** A member that has to be a list of strings; anything else in the list is left out. */

@@ -7,7 +7,7 @@ import {
 } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import type { JsonObject } from '../ports.ts'
-import { type Answer, cleanResponse, numberMember, readAnswer, stringMember } from './answer.ts'
+import { type Answer, cleanResponse, readAnswer, secondsMember, stringMember } from './answer.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
 import type { ValidatedResponse } from './authorization-response.ts'
 import { type ClientInformation, clientAuthentication, sentSecrets } from './client-authentication.ts'
@@ -163,7 +163,7 @@ async function judged(
   endpoint: TokenEndpoint,
   client: ClientInformation,
 ): Promise<TokenAnswer> {
-  const expiresIn = numberMember(members, 'expires_in')
+  const expiresIn = secondsMember(members, 'expires_in')
   const refreshText = stringMember(members, 'refresh_token')
   const refreshToken = refreshText !== undefined && isTokenText(refreshText) ? refreshText : undefined
   const scope = grantedScope(stringMember(members, 'scope'))

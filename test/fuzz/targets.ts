@@ -1,7 +1,9 @@
+import { callbackTarget } from './callback.ts'
 import { challengeTarget } from './challenge.ts'
 import { configTarget } from './config.ts'
 import type { AnyFuzzTarget } from './fuzz-target.ts'
 import { metadataTarget } from './metadata.ts'
+import { storedFileTarget } from './stored-file.ts'
 import { tokenAnswerTarget } from './token-answer.ts'
 
 /** Every door for strangers' data, in the order they are met. */
@@ -9,5 +11,7 @@ export const FUZZ_TARGETS: readonly AnyFuzzTarget[] = [
   challengeTarget,
   metadataTarget,
   tokenAnswerTarget,
+  callbackTarget,
+  storedFileTarget,
   configTarget,
 ]

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import * as oauth from 'oauth4webapi'
+import { tokenMembers } from '../../src/flow/token-set.ts'
 import type { AuthorizationRequest } from '../../src/oauth/authorization-request.ts'
 import type { ClientInformation } from '../../src/oauth/client-authentication.ts'
 import {
@@ -167,6 +168,8 @@ function assertIsToken(token: Awaited<ReturnType<typeof processTokenAnswer>>, pr
   for (const text of [token.access_token, token.refresh_token ?? 'x']) assert.match(text, /^[\x20-\x7e]+$/)
   assert.ok(token.expires_in === undefined || (Number.isFinite(token.expires_in) && token.expires_in >= 0))
   assert.ok(token.scope === undefined || typeof token.scope === 'string')
+  const { expires_at } = tokenMembers(token, Date.UTC(2100, 0))
+  if (expires_at !== undefined) new Date(expires_at * 1000).toISOString()
   // A token can be put on a request.
   new Headers({ authorization: `Bearer ${token.access_token}` })
 }
