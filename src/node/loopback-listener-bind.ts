@@ -85,10 +85,14 @@ function createLoopbackServer(handler: RequestListener): Server {
       headersTimeout: 10_000,
       requestTimeout: 10_000,
       connectionsCheckingInterval: 2000,
+      // One without `Host` is ours to refuse, with the headers that every answer has.
+      requireHostHeader: false,
     },
     handler,
   )
   server.maxConnections = 128
+  // So are these.
+  server.on('checkContinue', handler).on('checkExpectation', handler)
   return server
 }
 

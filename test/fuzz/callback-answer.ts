@@ -23,7 +23,7 @@ export function readAnswers(bytes: Buffer): CallbackAnswer[] {
         return [line.slice(0, colon).toLowerCase(), line.slice(colon + 2)]
       }),
     )
-    const isHead = status === 204 || status === 304 || status === 100
+    const isHead = status === 204
     const length = isHead ? 0 : Number(headers.get('content-length') ?? 0)
     answers.push({ status, headers, body: bytes.toString('utf8', end + 4, end + 4 + length) })
     start = end + 4 + length
@@ -32,7 +32,7 @@ export function readAnswers(bytes: Buffer): CallbackAnswer[] {
 }
 
 /** What Node itself says to bytes that are no request: a head without anything of ours, and no body. */
-const OF_NODE = [100, 400, 408, 413, 417, 431]
+const OF_NODE = [400, 408, 413, 431]
 
 const ALWAYS: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',

@@ -23,13 +23,12 @@ export interface CallbackInput {
   readonly confirms: boolean
 }
 
-const STATE = 'st4t3-ZAQ12WSXCDE34RFV'
 const ISSUER = 'https://as.example.com'
 const VERIFIER = 'v3r1f13r-MNBVCXZLKJHGFDSAPOIUYTREWQ_abcdefg'
 
 const encoded = (text: string): string => encodeURIComponent(text.replace(/\p{Cs}/gu, ''))
 const parameter = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom(`state=${STATE}`, 'code=c0de', `iss=${encoded(ISSUER)}`) },
+  { weight: 3, arbitrary: fc.constantFrom('state={state}', 'code=c0de', `iss=${encoded(ISSUER)}`) },
   {
     weight: 1,
     arbitrary: fc.constantFrom('state=other', 'iss=https://evil.example', 'error=access_denied', 'code='),
@@ -47,11 +46,11 @@ const parameter = fc.oneof(
 )
 const query = fc.oneof(
   { weight: 1, arbitrary: fc.constant('') },
-  { weight: 1, arbitrary: fc.constant(`?code=c0de&state=${STATE}&iss=${encoded(ISSUER)}`) },
+  { weight: 1, arbitrary: fc.constant(`?code=c0de&state={state}&iss=${encoded(ISSUER)}`) },
   { weight: 3, arbitrary: fc.array(parameter, { maxLength: 5 }).map((all) => `?${all.join('&')}`) },
   {
     weight: 2,
-    arbitrary: fc.array(parameter, { maxLength: 4 }).map((all) => `?state=${STATE}&${all.join('&')}`),
+    arbitrary: fc.array(parameter, { maxLength: 4 }).map((all) => `?state={state}&${all.join('&')}`),
   },
 )
 const path = fc.oneof(
@@ -194,10 +193,14 @@ async function openPort(): Promise<Port> {
   return { listener, server: server!, number: Number(new URL(redirectUri).port) }
 }
 
+let inputs = 0
+
 async function checkOn({ listener, server, number }: Port, input: CallbackInput): Promise<void> {
+  // A finished sign-in is remembered for a while with its state.
+  const state = `st4t3-${++inputs}-ZAQ12WSXCDE34RFV`
   const expected: ExpectedRedirect = {
-    state: STATE,
-    authorizationUrl: `${ISSUER}/authorize?state=${STATE}`,
+    state,
+    authorizationUrl: `${ISSUER}/authorize?state=${state}`,
     serverName: input.names,
     loginCommand: `latchkey login ${input.names}`,
     authorizationHost: input.names,
@@ -206,12 +209,12 @@ async function checkOn({ listener, server, number }: Port, input: CallbackInput)
   const signIn = listener.expect(expected)
   const settled = settlementOf(signIn)
   try {
-    const bytes = filled(input.bytes, signIn, number)
+    const bytes = filled(input.bytes, { ...pathsOf(signIn), state, port: String(number) })
     const connection = connect(server, bytes, input.pieces)
     await connection.turn()
     const { parameters, error } = settled
-    if (parameters) assertIsOurs(parameters, bytes, number)
-    if (parameters || error) signIn.finish(await outcomeFor(parameters))
+    if (parameters) assertIsOurs(parameters, bytes, { state, number })
+    if (parameters || error) signIn.finish(await outcomeFor(parameters, state))
     const answers = await connection.end()
     for (const answer of answers) assertIsAnswer(answer)
     await assertPages(server, answers, number)
@@ -247,26 +250,28 @@ function pathsOf(signIn: PendingRedirect): Record<string, string> {
   return { start: startPath!, continue: continuePath!, decline: declinePath!, done: donePath! }
 }
 
-function filled(text: string, signIn: PendingRedirect, number: number): string {
-  const values: Record<string, string> = { ...pathsOf(signIn), port: String(number) }
-  return text.replace(/\{(start|continue|decline|done|port)\}/g, (_, name: string) => values[name]!)
+function filled(text: string, values: Readonly<Record<string, string>>): string {
+  return text.replace(/\{(start|continue|decline|done|state|port)\}/g, (_, name: string) => values[name]!)
 }
 
 /** A sign-in takes an answer only from a GET of its path, with its state, for this very host. */
-function assertIsOurs(parameters: URLSearchParams, bytes: string, number: number): void {
-  assert.deepEqual(parameters.getAll('state'), [STATE])
-  assert.match(bytes, /GET \/callback\?/)
+function assertIsOurs(
+  parameters: URLSearchParams,
+  bytes: string,
+  { state, number }: { readonly state: string; readonly number: number },
+): void {
+  assert.deepEqual(parameters.getAll('state'), [state])
+  assert.match(bytes, /GET +\/callback\?/)
   assert.match(bytes.toLowerCase(), new RegExp(`host:[ \\t]*(localhost|127\\.0\\.0\\.1|\\[::1\\]):${number}`))
 }
 
-const REQUEST: AuthorizationRequest = {
+const REQUEST: Omit<AuthorizationRequest, 'state'> = {
   url: `${ISSUER}/authorize`,
   issuer: ISSUER,
   clientId: 'client',
   redirectUri: 'http://localhost:8080/callback',
   scope: undefined,
   resource: undefined,
-  state: STATE,
   codeVerifier: VERIFIER,
 }
 const CODES = [
@@ -275,21 +280,24 @@ const CODES = [
 ]
 
 /** The answer is judged as the product judges it, and what it says of that is on the page. */
-async function outcomeFor(parameters: URLSearchParams | undefined): Promise<RedirectOutcome> {
+async function outcomeFor(parameters: URLSearchParams | undefined, state: string): Promise<RedirectOutcome> {
   if (!parameters) return { kind: 'cancelled' }
   const metadata = {
     issuer: ISSUER,
     token_endpoint: `${ISSUER}/token`,
     authorization_response_iss_parameter_supported: true,
   }
-  const outcome = await outcomeOf(() => processAuthorizationResponse(parameters, REQUEST, metadata), CODES)
+  const outcome = await outcomeOf(
+    () => processAuthorizationResponse(parameters, { ...REQUEST, state }, metadata),
+    CODES,
+  )
   if ('value' in outcome) {
     assert.equal(parameters.get('iss'), ISSUER)
     assert.equal(parameters.get('error'), null)
     return { kind: 'success' }
   }
   const { error } = outcome
-  assertKeepsSecret(error.message, [STATE, VERIFIER])
+  assertKeepsSecret(error.message, [state, VERIFIER])
   return { kind: 'error', message: error.summary, remedy: error.remedy, code: error.code }
 }
 
@@ -333,7 +341,9 @@ function connect(server: Server, bytes: string, pieces: number) {
       done()
     },
   })
-  const closed = new Promise<void>((resolve) => socket.once('close', resolve).on('error', () => {}))
+  const ended = new Promise<void>((resolve) => {
+    socket.once('finish', resolve).once('close', resolve).on('error', resolve)
+  })
   server.emit('connection', socket)
   const raw = Buffer.from(bytes, 'latin1')
   const length = Math.max(1, Math.ceil(raw.length / pieces))
@@ -343,7 +353,8 @@ function connect(server: Server, bytes: string, pieces: number) {
     turn: () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve))),
     async end(): Promise<CallbackAnswer[]> {
       if (!socket.writableEnded && !socket.destroyed) socket.push(null)
-      await closed
+      await ended
+      socket.destroy()
       return readAnswers(Buffer.concat(written))
     },
   }
