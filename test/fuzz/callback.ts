@@ -23,6 +23,7 @@ export interface CallbackInput {
   readonly confirms: boolean
 }
 
+const PLAIN = 'linear'
 const ISSUER = 'https://as.example.com'
 const VERIFIER = 'v3r1f13r-MNBVCXZLKJHGFDSAPOIUYTREWQ_abcdefg'
 
@@ -136,7 +137,7 @@ export const callbackTarget: FuzzTarget<CallbackInput> = {
       { weight: 1, arbitrary: fc.integer({ min: 2, max: 5 }) },
     ),
     names: fc.oneof(
-      { weight: 2, arbitrary: fc.constant('linear') },
+      { weight: 2, arbitrary: fc.constant(PLAIN) },
       { weight: 1, arbitrary: broken(fc.constant('a server')) },
     ),
     confirms: fc.oneof(
@@ -219,15 +220,10 @@ async function checkOn({ listener, server, number }: Port, input: CallbackInput)
     for (const answer of answers) assertIsAnswer(answer)
     await assertPages(server, answers, number)
   } finally {
-    // Also where nothing came: the state is free for the next input, and its page is shown once.
-    signIn.finish({
-      kind: 'error',
-      title: input.names,
-      message: input.names,
-      remedy: `\`${input.names}\``,
-      code: input.names,
-    })
-    await showPage(server, signIn, number)
+    // Also where nothing came: names that are worth a look are shown on its page.
+    const { names } = input
+    signIn.finish({ kind: 'error', title: names, message: names, remedy: `\`${names}\``, code: names })
+    if (names !== PLAIN) await fetchPage(server, pathsOf(signIn).done!, number)
   }
 }
 
@@ -316,10 +312,6 @@ async function assertPages(
     )
     if (status === 303) await fetchPage(server, location, number)
   }
-}
-
-async function showPage(server: Server, signIn: PendingRedirect, number: number): Promise<void> {
-  await fetchPage(server, pathsOf(signIn).done!, number)
 }
 
 async function fetchPage(server: Server, target: string, number: number): Promise<void> {
