@@ -12,8 +12,8 @@ import { build } from 'esbuild'
 
 const TARGETS = ['challenge', 'metadata', 'token-answer', 'callback', 'stored-file', 'config']
 const AT_A_TIME = 2
-/** A chunk of inputs takes a few seconds; a process that says nothing for so long hangs, in milliseconds. */
-const SILENCE = 180_000
+/** A chunk of inputs takes seconds, minutes on a busy machine; who says nothing for so long hangs, in milliseconds. */
+const SILENCE = 900_000
 
 const { values } = parseArgs({
   options: {
