@@ -46,3 +46,13 @@ test.each([
   expect(act).toThrow(message)
   expect(act).not.toThrow('canary')
 })
+
+test.each([
+  ['many lines', 'A=1\n'.repeat(100_000)],
+  ['many comment signs before a line separator', `A=${' #'.repeat(100_000)}\u2028x`],
+])('%s are read in no time', (_, text) => {
+  const before = process.cpuUsage()
+  expect(Object.keys(parseEnvFile(text, '/x'))).toEqual(['A'])
+  const { user } = process.cpuUsage(before)
+  expect(user / 1000).toBeLessThan(1000)
+})

@@ -19,34 +19,36 @@ export function parseEnvFile(text: string, path: string): Record<string, string>
       offset = blank.lastIndex
       continue
     }
-    const place = `${path}:${source.slice(0, offset).split('\n').length}`
+    // Only for what is wrong: counted for every line, a long file would take minutes.
+    const start = offset
+    const place = () => `${path}:${source.slice(0, start).split('\n').length}`
     line.lastIndex = offset
     const name = line.exec(source)?.[1]
-    if (name === undefined) throw invalid(place, 'expected NAME=value.')
+    if (name === undefined) throw invalid(place(), 'expected NAME=value.')
     const { value, end } = readValue(source, line.lastIndex, place)
-    if (value.includes('\0')) throw invalid(place, 'found a NUL character, expected none.')
+    if (value.includes('\0')) throw invalid(place(), 'found a NUL character, expected none.')
     variables[name] = value
     blank.lastIndex = end
-    if (!blank.test(source)) throw invalid(place, 'expected the end of the line after the closing quote.')
+    if (!blank.test(source)) throw invalid(place(), 'expected the end of the line after the closing quote.')
     offset = blank.lastIndex
   }
   return variables
 }
 
-function readValue(source: string, start: number, place: string): { value: string; end: number } {
+function readValue(source: string, start: number, place: () => string): { value: string; end: number } {
   const quoteMark = source[start]
   if (quoteMark !== '"' && quoteMark !== "'" && quoteMark !== '`') {
     const lineEnd = source.indexOf('\n', start)
     const end = lineEnd === -1 ? source.length : lineEnd
     // A `#` belongs to the value unless white space stands before it, as in a shell.
-    const value = source.slice(start, end).replace(/(^|\s)#.*$/, '')
+    const value = source.slice(start, end).replace(/(^|\s)#[\s\S]*$/, '')
     return { value: value.trim(), end }
   }
   const quoted =
     quoteMark === '"' ? /"((?:[^"\\]|\\[\s\S])*)"/y : quoteMark === "'" ? /'([^']*)'/y : /`([^`]*)`/y
   quoted.lastIndex = start
   const inner = quoted.exec(source)?.[1]
-  if (inner === undefined) throw invalid(place, 'a quote is not closed.')
+  if (inner === undefined) throw invalid(place(), 'a quote is not closed.')
   return { value: quoteMark === '"' ? unescaped(inner) : inner, end: quoted.lastIndex }
 }
 

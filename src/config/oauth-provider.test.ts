@@ -44,7 +44,7 @@ test.each([
   [
     'p.metadata.token_endpoint',
     { metadata: { ...without('token_endpoint'), tokenEndpoint: 'https://a/' } },
-    'Rename `tokenEndpoint` to `token_endpoint`',
+    'Rename "tokenEndpoint" to `token_endpoint`',
   ],
   ['p.metadata.issuer', { metadata: { ...metadata, issuer: 'https://a.example.com/?x' } }, 'query'],
   ['p.metadata.issuer', { metadata: { ...metadata, issuer: 'https://a.example.com/#' } }, 'fragment'],

@@ -1,6 +1,6 @@
 import type { OAuthProvider, ProviderMetadata } from '../definitions.ts'
 import { nearestKey } from './nearest-key.ts'
-import { invalid, isRecord, keyPath, unexpected } from './problem.ts'
+import { invalid, isRecord, keyPath, quote, unexpected } from './problem.ts'
 import { secureUrl } from './url-value.ts'
 
 const SPELLINGS: ReadonlyMap<string, keyof OAuthProvider> = new Map([
@@ -90,7 +90,7 @@ function missing(name: string, metadata: Record<string, unknown>, key: string) {
   const remedy =
     written === undefined
       ? `Copy it from the server's /.well-known/oauth-authorization-server or openid-configuration.`
-      : `Rename \`${written}\` to \`${name}\`: metadata keeps its spelling on the wire.`
+      : `Rename ${quote(written)} to \`${name}\`: metadata keeps its spelling on the wire.`
   if (Object.hasOwn(metadata, name)) return unexpected(keyPath(key, name), metadata[name], 'a URL', remedy)
   return invalid(keyPath(key, name), 'missing, expected a URL.', remedy)
 }

@@ -1,4 +1,5 @@
 import { ConfigInvalidError } from '../errors/index.ts'
+import { UNSAFE_CHARACTER } from '../errors/server-text.ts'
 
 /** Names `key` inside `path`: `mcpServers.github.auth`, `mcpServers["my server"]`, `auth` where `path` is empty. */
 export function keyPath(path: string, key: string | number): string {
@@ -7,17 +8,21 @@ export function keyPath(path: string, key: string | number): string {
   return path === '' ? key : `${path}.${key}`
 }
 
+const EVERY_UNSAFE = new RegExp(UNSAFE_CHARACTER, 'gu')
+
 /** Text from a configuration, in quotes and harmless on a terminal: control, bidi and invisible characters are escaped. */
 export function quote(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  return JSON.stringify(text).replace(EVERY_UNSAFE, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
   )
 }
 
 /** False for text with control, bidi, invisible or broken characters, which a terminal or a reader would take wrongly. */
 export function isShowable(text: string): boolean {
-  return !/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/u.test(text)
+  return !UNSAFE_CHARACTER.test(text)
 }
 
 /** What a value is, without telling it: every value of a configuration may be a secret. */

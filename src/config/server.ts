@@ -92,15 +92,19 @@ function noAddress(value: Record<string, unknown>, path: string) {
   )
 }
 
+/** So many unknown keys of one server are named: each is compared with all that are known. */
+const MOST_NAMED = 20
+
 function lookAtRest(value: Record<string, unknown>, withoutEffect: readonly string[]) {
   const remarks: string[] = []
   const unknown = Object.entries(value).filter(([key]) => !KNOWN_KEYS.includes(key))
   if (unknown.length > 0) {
-    const names = unknown.map(([key]) => {
+    const names = unknown.slice(0, MOST_NAMED).map(([key]) => {
       const nearest = nearestKey(key, KNOWN_KEYS)
       return nearest === undefined ? quote(key) : `${quote(key)} (did you mean ${quote(nearest)}?)`
     })
-    remarks.push(`not known and ignored: ${names.join(', ')}.`)
+    const more = unknown.length - names.length
+    remarks.push(`not known and ignored: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`)
   }
   const idle = withoutEffect.filter((key) => Object.hasOwn(value, key) && value[key] !== undefined)
   const kind = withoutEffect === HTTP_KEYS ? '`command`' : '`url`'

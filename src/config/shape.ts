@@ -1,5 +1,5 @@
 import { nearestKey } from './nearest-key.ts'
-import { invalid, isRecord, unexpected } from './problem.ts'
+import { invalid, isRecord, quote, unexpected } from './problem.ts'
 
 /** The servers of a configuration document and where they stand in it. */
 export interface ServerTable {
@@ -46,7 +46,7 @@ function missing(document: Record<string, unknown>, root: string) {
   }
   const near = keys.find((key) => nearestKey(key, ['mcpServers', 'servers']))
   if (near !== undefined) {
-    return invalid(root, `no \`mcpServers\`, but \`${near}\`.`, 'Rename it to `mcpServers`.')
+    return invalid(root, `no \`mcpServers\`, but ${quote(near)}.`, 'Rename it to `mcpServers`.')
   }
   const perProject = Object.hasOwn(document, 'projects') ? ' What stands under `projects` is not read.' : ''
   return invalid(root, `no servers found, expected \`mcpServers\` (or VS Code's \`servers\`).${perProject}`)

@@ -127,13 +127,16 @@ export function decodePinnedIssuer(record: JsonObject): PinnedIssuer | undefined
   return decode<PinnedIssuer>(record, PINNED_ISSUER)
 }
 
+/** The last moment of `Date`, in seconds since 1970: every number of a record is a time. */
+const LATEST = 8.64e12
+
 function decode<T>(record: JsonObject, members: Members<T>): T | undefined {
   const value: Record<string, JsonValue> = {}
   for (const [name, { type, required }] of Object.entries<{ type: Kind; required: boolean }>(members)) {
     const member = record[name]
     if (member === undefined || member === null) {
       if (required) return undefined
-    } else if (typeof member !== type) {
+    } else if (typeof member !== type || (typeof member === 'number' && Math.abs(member) > LATEST)) {
       return undefined
     } else {
       value[name] = member

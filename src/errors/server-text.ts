@@ -1,5 +1,11 @@
-/** Characters that could steer a terminal or hide text: C0/C1 controls, bidi overrides, zero-width, line separators. */
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff]+/g
+/**
+ * What could steer a terminal, reorder, hide or fill text: controls, format characters (bidirectional, invisible, tags),
+ * fillers, halves of surrogate pairs, separators of lines and paragraphs.
+ */
+export const UNSAFE_CHARACTER =
+  /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u
+
+const UNSAFE = new RegExp(`${UNSAFE_CHARACTER.source}+`, 'gu')
 
 /**
  * Text that a server chose, made safe to print: quoted, on one line, without control characters, at most
@@ -12,5 +18,7 @@ export function quoteServerText(text: string, limit = 200): string {
 /** The same without the quotes, for fields that are shown on their own. */
 export function cleanServerText(text: string, limit = 200): string {
   const clean = text.replace(UNSAFE, ' ').trim()
-  return clean.length > limit ? `${clean.slice(0, limit)}…` : clean
+  if (clean.length <= limit) return clean
+  // Not in the middle of a pair.
+  return `${clean.slice(0, limit).replace(/\p{Cs}$/u, '')}…`
 }

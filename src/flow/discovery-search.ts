@@ -1,5 +1,4 @@
 import { type DiscoveryAttempt, NetworkFailedError } from '../errors/index.ts'
-import { cleanServerText } from '../errors/server-text.ts'
 import type { Answer } from '../oauth/answer.ts'
 import {
   assertResourceCovers,
@@ -119,6 +118,6 @@ export class DiscoverySearch {
 
   #note({ url, status, contentType, ok, members }: Answer, found: string | undefined): void {
     const outcome = found ?? (!ok ? 'not there' : members ? 'not such a document' : 'not JSON')
-    this.attempts.push({ url, status, contentType: contentType && cleanServerText(contentType, 80), outcome })
+    this.attempts.push({ url, status, contentType, outcome })
   }
 }

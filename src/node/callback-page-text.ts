@@ -1,5 +1,6 @@
-/** Controls but the line feed, and what reorders, hides, joins or fills text, or stands for no character at all. */
-const invisible = /(?!\n)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu
+import { UNSAFE_CHARACTER } from '../errors/server-text.ts'
+
+const invisible = new RegExp(`(?!\\n)${UNSAFE_CHARACTER.source}`, 'gu')
 
 /** Text from anywhere, made fit to be read: no controls, no bidirectional tricks, at most `longest` characters. */
 export function plainText(text: string, longest: number): string {

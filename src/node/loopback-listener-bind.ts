@@ -86,6 +86,8 @@ function createLoopbackServer(handler: RequestListener): Server {
       headersTimeout: 10_000,
       requestTimeout: 10_000,
       connectionsCheckingInterval: 2000,
+      // One without `Host` is ours to refuse, with the headers that every answer has.
+      requireHostHeader: false,
     },
     handler,
   )

@@ -141,15 +141,17 @@ export interface FoundRecord {
 }
 
 export function findRecord(document: CredentialDocument, key: CredentialKey): FoundRecord | undefined {
-  return recordsOf(document).find(({ record }) => repeatsIdentity(key, record))
+  const entry = document.records.filter(isJsonObject).find((other) => repeatsIdentity(key, other))
+  return entry && foundRecord(entry)
 }
 
 /** Every record that is one; other things in the list are left alone. */
 export function recordsOf(document: CredentialDocument): FoundRecord[] {
-  return document.records.filter(isJsonObject).map((entry) => ({
-    record: plainRecord(entry),
-    revision: typeof entry.revision === 'string' ? entry.revision : '',
-  }))
+  return document.records.filter(isJsonObject).map(foundRecord)
+}
+
+function foundRecord(entry: JsonObject): FoundRecord {
+  return { record: plainRecord(entry), revision: typeof entry.revision === 'string' ? entry.revision : '' }
 }
 
 /** The document with this record in place of the one with its identity, or at the end. All else is kept. */

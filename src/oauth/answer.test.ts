@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isLatchkeyError } from '../errors/index.ts'
-import { numberMember, readAnswer, stringListMember, stringMember } from './answer.ts'
+import { readAnswer, secondsMember, stringListMember, stringMember } from './answer.ts'
 
 const URL_ASKED = 'https://as.example/token'
 
@@ -115,7 +115,7 @@ describe('members', () => {
     [JSON.parse('1e400'), undefined],
     [[1], undefined],
   ])('number %j → %j', (value, expected) => {
-    expect(numberMember({ value }, 'value')).toBe(expected)
+    expect(secondsMember({ value }, 'value')).toBe(expected)
   })
 
   test('a list keeps its strings', () => {

@@ -1,4 +1,5 @@
 import { NetworkFailedError, ResponseInvalidError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import type { JsonObject, JsonValue } from '../ports.ts'
 import { withoutEcho } from './echo.ts'
 
@@ -15,6 +16,7 @@ export interface Answer {
   readonly status: number
   readonly ok: boolean
   readonly headers: Headers
+  /** Fit to be shown. */
   readonly contentType: string | undefined
   /** The members of a JSON object or a form-encoded body; `undefined` where it is neither. */
   readonly members: JsonObject | undefined
@@ -22,8 +24,8 @@ export interface Answer {
 
 /**
  * Reads an answer whatever its status and content type: real servers send JSON as text, forms instead of JSON and
- * errors with status 200. Members that are `null` are dropped; an error that repeats one of the `secrets` that were sent
- * says nothing.
+ * errors with status 200. Members that are `null` are dropped; an error or a content type that repeats one of the
+ * `secrets` that were sent says nothing.
  *
  * @throws `response_invalid` for a body over 1 MB, nested deeper than 32 or of more than 10,000 values, `network_failed`
  *   when it breaks off
@@ -35,24 +37,29 @@ export async function readAnswer(
 ): Promise<Answer> {
   // Metadata names endpoints as it likes; a parsed URL has nothing in it that could act on a terminal.
   const url = new URL(requested).href
-  const contentType = response.headers.get('content-type') ?? undefined
-  const text = await readText(response, url)
-  return {
+  const sent = secrets.filter((secret) => secret !== undefined)
+  const type = response.headers.get('content-type') ?? undefined
+  const head: AnswerHead = {
     url,
     status: response.status,
     ok: response.ok,
     headers: response.headers,
-    contentType,
-    members: discreet(
-      membersOf(text, contentType, (excess) => invalid(response, url, excess)),
-      secrets.filter((secret) => secret !== undefined),
-    ),
+    contentType: type && cleanServerText(withoutEcho(type, sent), 80),
   }
+  const members = membersOf(await readText(response, head), type)
+  const excess = excessOf(members)
+  if (excess) throw invalid(head, excess)
+  return { ...head, members: discreet(members, sent) }
 }
+
+type AnswerHead = Omit<Answer, 'members'>
+
+/** Members whose words end in messages. */
+const SHOWN = ['error', 'error_description', 'error_uri', 'issued_token_type']
 
 function discreet(members: JsonObject | undefined, secrets: readonly string[]): JsonObject | undefined {
   if (!members) return undefined
-  const words = ['error', 'error_description', 'error_uri'].flatMap((name) => {
+  const words = SHOWN.flatMap((name) => {
     const text = members[name]
     return typeof text === 'string' ? [[name, withoutEcho(text, secrets)]] : []
   })
@@ -71,11 +78,18 @@ export function stringMember(members: JsonObject, name: string): string | undefi
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** A member that has to be a finite number of zero or more; numeric strings count (`expires_in: "3600"`). */
-export function numberMember(members: JsonObject, name: string): number | undefined {
+/** Seconds. More, counted from now, would be past the last moment that `Date` can say. */
+const LONGEST_TIME = 4e12
+
+/**
+ * A member that has to be a number of seconds, zero or more; numeric strings count (`expires_in: "3600"`). What is longer
+ * than a date can say is as long as it can.
+ */
+export function secondsMember(members: JsonObject, name: string): number | undefined {
   const value = members[name]
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  return typeof number === 'number' && Number.isFinite(number) && number >= 0 ? number : undefined
+  if (typeof number !== 'number' || !Number.isFinite(number) || number < 0) return undefined
+  return Math.min(number, LONGEST_TIME)
 }
 
 /** A member that has to be a list of strings; anything else in the list is left out. */
@@ -84,7 +98,7 @@ export function stringListMember(members: JsonObject, name: string): string[] | 
   return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : undefined
 }
 
-async function readText(response: Response, url: string): Promise<string> {
+async function readText(response: Response, head: AnswerHead): Promise<string> {
   if (!response.body) return ''
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
@@ -95,36 +109,32 @@ async function readText(response: Response, url: string): Promise<string> {
       const { done, value } = await reader.read()
       if (done) return text + decoder.decode()
       size += value.byteLength
-      if (size > BODY_LIMIT) throw invalid(response, url, 'it is larger than 1 MB')
+      if (size > BODY_LIMIT) throw invalid(head, 'it is larger than 1 MB')
       text += decoder.decode(value, { stream: true })
     }
   } catch (error) {
     await reader.cancel().catch(() => {})
     if (error instanceof ResponseInvalidError) throw error
     throw new NetworkFailedError({
-      message: `The answer of ${url} broke off.`,
+      message: `The answer of ${head.url} broke off.`,
       remedy: 'Try again; nothing stored was changed.',
-      url,
-      status: response.status,
+      url: head.url,
+      status: head.status,
       cause: error,
     })
   }
 }
 
-function invalid(response: Response, url: string, why: string): ResponseInvalidError {
+function invalid({ url, status, contentType }: AnswerHead, why: string): ResponseInvalidError {
   return new ResponseInvalidError({
-    message: `The answer of ${url} (HTTP ${response.status}) was not used: ${why}.`,
+    message: `The answer of ${url} (HTTP ${status}) was not used: ${why}.`,
     url,
-    status: response.status,
-    contentType: response.headers.get('content-type') ?? undefined,
+    status,
+    contentType,
   })
 }
 
-function membersOf(
-  text: string,
-  contentType: string | undefined,
-  refuse: (excess: string) => Error,
-): JsonObject | undefined {
+function membersOf(text: string, contentType: string | undefined): JsonObject | undefined {
   const trimmed = text.trim()
   if (trimmed.startsWith('{')) {
     let value: JsonValue
@@ -133,8 +143,6 @@ function membersOf(
     } catch {
       return undefined
     }
-    const excess = excessOf(value)
-    if (excess) throw refuse(excess)
     return Object.fromEntries(Object.entries(value as JsonObject).filter(([, member]) => member !== null))
   }
   if (
@@ -147,7 +155,7 @@ function membersOf(
 }
 
 /** What there is too much of. Level by level, so that what is nested deep does not take the stack along. */
-function excessOf(value: JsonValue): string | undefined {
+function excessOf(value: JsonValue | undefined): string | undefined {
   let count = 0
   let level: (JsonValue | undefined)[] = [value]
   for (let depth = 0; level.length > 0; depth += 1) {

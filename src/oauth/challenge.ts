@@ -114,13 +114,13 @@ class Cursor {
     const quote = this.#text[this.position]
     if (quote !== '"' && quote !== "'") return this.#takeUntil(/[,\s]/g)
     this.position += 1
+    const stop = quote === '"' ? /["\\]/g : /['\\]/g
     let value = ''
-    while (this.position < this.#text.length) {
-      const character = this.#text[this.position++]!
-      if (character === quote) return value
-      value += character === '\\' ? (this.#text[this.position++] ?? '') : character
+    for (;;) {
+      value += this.#takeUntil(stop)
+      if (this.#text[this.position++] !== '\\') return value
+      value += this.#text[this.position++] ?? ''
     }
-    return value
   }
 
   #takeUntil(stop: RegExp): string {

@@ -1,7 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import { NetworkFailedError, RegistrationRefusedError } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
-import { type Answer, numberMember, readAnswer, stringMember } from './answer.ts'
+import { type Answer, readAnswer, secondsMember, stringMember } from './answer.ts'
 import {
   type ClientInformation,
   registeredAuthenticationMethod,
@@ -72,8 +72,8 @@ export function processRegistration(
   const clientId = members && stringMember(members, 'client_id')
   if (!ok || !members || !clientId) throw refusal(answer, metadata, redirectUri)
   const secret = stringMember(members, 'client_secret')
-  const secretExpires = numberMember(members, 'client_secret_expires_at')
-  const issuedAt = numberMember(members, 'client_id_issued_at')
+  const secretExpires = secondsMember(members, 'client_secret_expires_at')
+  const issuedAt = secondsMember(members, 'client_id_issued_at')
   const managementUri = stringMember(members, 'registration_client_uri')
   const managementToken = stringMember(members, 'registration_access_token')
   const named = stringMember(members, 'token_endpoint_auth_method')

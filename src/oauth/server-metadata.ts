@@ -109,11 +109,19 @@ function hasEndpoints(members: JsonObject, needed: NeededEndpoints): boolean {
   return needed.every((name) => URL.canParse(stringMember(members, name) ?? ''))
 }
 
-/** Lists that are no lists and endpoints that are no strings are left out instead of failing the whole document. */
+/** Of what is supported, all but these are lists: `authorization_response_iss_parameter_supported`. */
+const FLAG = /_(parameter|document|logout|logout_session)_supported$/
+
+/**
+ * Flags that are no flags, lists that are no lists and endpoints that are no strings are left out instead of failing the
+ * whole document.
+ */
 function tidy(members: JsonObject): JsonObject {
   const tidied: JsonObject = { ...members }
   for (const name of Object.keys(members)) {
-    if (name.endsWith('_supported') && typeof members[name] !== 'boolean') {
+    if (FLAG.test(name)) {
+      tidied[name] = typeof members[name] === 'boolean' ? members[name] : undefined
+    } else if (name.endsWith('_supported')) {
       tidied[name] = stringListMember(members, name)
     } else if (name.endsWith('_endpoint')) {
       tidied[name] = stringMember(members, name)

@@ -7,10 +7,10 @@ import {
 } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import type { JsonObject } from '../ports.ts'
-import { type Answer, cleanResponse, numberMember, readAnswer, stringMember } from './answer.ts'
+import { type Answer, cleanResponse, readAnswer, secondsMember, stringMember } from './answer.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
 import type { ValidatedResponse } from './authorization-response.ts'
-import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
+import { type ClientInformation, clientAuthentication, sentSecrets } from './client-authentication.ts'
 import { withServerNonce } from './dpop.ts'
 import { blamesRedirectUri, redirectUriRemedy } from './redirect-uri-remedy.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
@@ -44,7 +44,7 @@ export async function requestCodeExchange(
   context: RequestContext,
 ): Promise<Answer> {
   const secrets = [
-    client.client_secret,
+    ...sentSecrets(client),
     request.codeVerifier,
     request.state,
     response.parameters.get('code') ?? undefined,
@@ -91,7 +91,7 @@ export async function requestRefresh(
         additionalParameters: resourceParameter(resource),
       },
     )
-    return readAnswer(answer, endpoint.token_endpoint, [client.client_secret, refreshToken])
+    return readAnswer(answer, endpoint.token_endpoint, [...sentSecrets(client), refreshToken])
   })
 }
 
@@ -115,7 +115,7 @@ export async function processTokenAnswer(
   const accessToken = members && stringMember(members, 'access_token')
   if (!ok || !members || !accessToken || !isTokenText(accessToken)) {
     throw new ResponseInvalidError({
-      message: `The token endpoint ${url} answered HTTP ${status} (${cleanServerText(contentType ?? 'no content type', 80)}) with neither a token nor an error.`,
+      message: `The token endpoint ${url} answered HTTP ${status} (${contentType ?? 'no content type'}) with neither a token nor an error.`,
       remedy:
         'Run the command with `--debug` to see the requests; the operator of the authorization server has to look into it.',
       url,
@@ -189,7 +189,7 @@ async function judged(
 const LONGEST_LIFETIME = 3_155_760_000
 
 function lifetimeOf(members: JsonObject): number | undefined {
-  const seconds = numberMember(members, 'expires_in')
+  const seconds = secondsMember(members, 'expires_in')
   return seconds !== undefined && seconds <= LONGEST_LIFETIME ? seconds : undefined
 }
 

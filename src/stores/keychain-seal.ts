@@ -1,10 +1,11 @@
 import { canonicalKey } from '../credential-key.ts'
 import { StoreFailedError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
-import type { CredentialKey, JsonObject } from '../ports.ts'
+import type { CredentialKey } from '../ports.ts'
 import { decodeSealed, encodeSealed, type RecordSeal, sealedWith } from '../record-seal.ts'
 import { digest } from './digest.ts'
 import type { RecordCipher } from './record-cipher.ts'
+import { objectOf } from './sealed-row.ts'
 
 export interface KeychainSealParts {
   readonly cipher: () => Promise<RecordCipher>
@@ -54,7 +55,7 @@ export function createKeychainSeal({ cipher, mode, emit }: KeychainSealParts): R
       // Whatever is wrong with the keychain is what has to be said here, also in `auto`.
       const found = await cipher()
       if (!found.keyIds.includes(sealed.keyId)) throw anotherKey(sealed.keyId, location)
-      return JSON.parse(await found.open(await nameOf(key), sealed, location)) as JsonObject
+      return objectOf(await found.open(await nameOf(key), sealed, location))
     },
   }
 }

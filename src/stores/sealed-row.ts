@@ -1,6 +1,6 @@
 import { assertKey, canonicalKey, isJsonObject, keyOfRecord, plainRecord } from '../credential-key.ts'
 import { StoreFailedError } from '../errors/index.ts'
-import type { CredentialKey, CredentialStore, JsonObject, StoredRecord } from '../ports.ts'
+import type { CredentialKey, CredentialStore, JsonObject, JsonValue, StoredRecord } from '../ports.ts'
 import type { Sealed } from '../record-seal.ts'
 import { digest } from './digest.ts'
 import type { RecordCipher } from './record-cipher.ts'
@@ -55,8 +55,11 @@ export async function openRow(
   row: SealedRow,
   location: string,
 ): Promise<StoredRecord> {
-  const content = JSON.parse(await cipher.open(row.id, row, location)) as JsonObject
-  const { server_domain: serverDomain, account = null, record } = content
+  const {
+    server_domain: serverDomain,
+    account = null,
+    record,
+  } = objectOf(await cipher.open(row.id, row, location))
   const isPlace = typeof serverDomain === 'string' && (typeof account === 'string' || account === null)
   const key = isPlace && isJsonObject(record) && keyOfRecord({ kind, serverDomain, account }, record)
   if (key) return { key, record: plainRecord(record as JsonObject), revision: row.revision }
@@ -65,6 +68,16 @@ export async function openRow(
     message: `The record in ${location} was written by another version of latchkey, or by another program. It was left as it is.`,
     remedy: 'Update latchkey.',
   })
+}
+
+/** The object that was sealed; an empty one for what is none, as of a program that has our key and writes otherwise. */
+export function objectOf(text: string): JsonObject {
+  try {
+    const value = JSON.parse(text) as JsonValue
+    return isJsonObject(value) ? value : {}
+  } catch {
+    return {}
+  }
 }
 
 export function passes({ kind, serverDomain, account }: Filter, { key }: StoredRecord): boolean {
