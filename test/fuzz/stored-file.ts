@@ -5,7 +5,12 @@ import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { IDENTITY_MEMBERS, isJsonObject } from '../../src/credential-key.ts'
 import { misfit } from '../../src/credentials/misfit.ts'
-import { decodePendingSignIn, decodeRegistration, decodeTokenSet } from '../../src/credentials/record.ts'
+import {
+  decodePendingSignIn,
+  decodePinnedIssuer,
+  decodeRegistration,
+  decodeTokenSet,
+} from '../../src/credentials/record.ts'
 import { readForeignLogin } from '../../src/hosts/foreign-login.ts'
 import { createFileStore } from '../../src/node/file-store.ts'
 import {
@@ -170,7 +175,7 @@ const foreignDocument = jsonObject({
   redirect_uris: listOf(url),
 })
 const asBytes = (text: string): string => Buffer.from(text).toString('latin1')
-const kinds = ['tokens', 'registrations', 'sign_ins'] as const
+const kinds = ['tokens', 'registrations', 'sign_ins', 'issuers'] as const
 const input = (of: StoredFileInput['of'], kind: CredentialKey['kind'], text: fc.Arbitrary<string>) =>
   brokenDocument(text).map((whole) => ({ of, kind, bytes: asBytes(whole) }))
 
@@ -226,7 +231,12 @@ function checkDocument(text: string, key: CredentialKey): void {
 
 /** A stored record becomes what it says or nothing, and keeps to the members that are known. */
 function checkRecord(record: JsonObject): void {
-  const decoded = [decodeTokenSet(record), decodeRegistration(record), decodePendingSignIn(record)]
+  const decoded = [
+    decodeTokenSet(record),
+    decodeRegistration(record),
+    decodePendingSignIn(record),
+    decodePinnedIssuer(record),
+  ]
   for (const value of decoded) {
     if (value === undefined) continue
     assert.equal(Object.getPrototypeOf(value), Object.prototype)
