@@ -1,4 +1,5 @@
 import { definitionsFromText } from '../config/mcp-servers.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import type { Invocation } from './arguments.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT } from './exit-codes.ts'
@@ -21,7 +22,7 @@ async function remember(path: string, context: CommandContext): Promise<number> 
   const names = servers.length === 0 ? 'It names no server.' : `Its servers: ${servers.join(', ')}.`
   context.result(
     { trusted: true, ...file, servers },
-    `Trusted ${file.path} as it is now.\n  ${names}\n  When it changes, it has to be trusted again.\n`,
+    `Trusted ${shown(file.path)} as it is now.\n  ${names}\n  When it changes, it has to be trusted again.\n`,
   )
   return EXIT.done
 }
@@ -30,7 +31,7 @@ async function forget(path: string, context: CommandContext): Promise<number> {
   const wasTrusted = await context.parts.trustedFiles(context.emit).forget(path)
   context.result(
     { trusted: false, path, was_trusted: wasTrusted },
-    wasTrusted ? `${path} is no longer trusted.\n` : `${path} was not trusted.\n`,
+    wasTrusted ? `${shown(path)} is no longer trusted.\n` : `${shown(path)} was not trusted.\n`,
   )
   return EXIT.done
 }
@@ -38,7 +39,12 @@ async function forget(path: string, context: CommandContext): Promise<number> {
 async function list(context: CommandContext): Promise<number> {
   const files = await context.parts.trustedFiles(context.emit).list()
   const now = context.clock.now() / 1000
-  const lines = files.map(({ path, trusted_at }) => `${path} (since ${duration(now - trusted_at)})\n`)
+  const lines = files.map(({ path, trusted_at }) => `${shown(path)} (since ${duration(now - trusted_at)})\n`)
   context.result({ files }, lines.length === 0 ? 'No file is trusted.\n' : lines.join(''))
   return EXIT.done
+}
+
+/** Whoever packed an archive chose the names of its folders. */
+function shown(path: string): string {
+  return cleanServerText(path, 1000)
 }

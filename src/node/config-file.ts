@@ -1,6 +1,7 @@
 import { lstat, readFile, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ConfigInvalidError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import { type ConfigLocation, hostConfigFiles, type PathEnvironment, userConfigFile } from './paths.ts'
 import { systemCode } from './store-folder-error.ts'
 import { type TrustStore, whyUntrustworthy } from './trust-store.ts'
@@ -54,7 +55,7 @@ async function readText(
       code === 'ENOENT' ? 'does not exist' : code ? `could not be read (${code})` : 'is not UTF-8 text'
     throw new ConfigInvalidError({
       key: location.origin === 'default' ? path : location.origin,
-      message: `The config file ${path} ${found}${named(location)}.`,
+      message: `The config file ${cleanServerText(path, 1000)} ${found}${named(location)}.`,
       remedy:
         code === 'ENOENT'
           ? `Create it, or name another file with --config or LATCHKEY_CONFIG (default: ${userConfigFile(environment)}).`
