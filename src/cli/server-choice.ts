@@ -4,6 +4,7 @@ import { quote } from '../config/problem.ts'
 import { serverDomain } from '../credentials/identity.ts'
 import type { HttpServerDefinition, InvalidServer, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
 import type { CommandContext } from './context.ts'
 import type { Flags } from './flags.ts'
@@ -102,7 +103,8 @@ function named(name: string, { definitions, untrusted, userFile, paths }: Server
 
 /** What to say of a config file that lies there and is not used. */
 export function untrustedHint(path: string): string {
-  return `${path} is not used, as anybody could have put it there. If you know it: latchkey trust ${path}`
+  const shown = cleanServerText(path, 1000)
+  return `${shown} is not used, as anybody could have put it there. If you know it: latchkey trust ${shown}`
 }
 
 async function configuredAt(

@@ -1,5 +1,6 @@
 import { nearestKey } from '../config/nearest-key.ts'
 import { isRecord, quote } from '../config/problem.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import { UsageError } from './usage-error.ts'
 
 /** What is used of a tool's definition. */
@@ -80,7 +81,10 @@ function typedValue(name: string, text: string, known: readonly Argument[]): unk
           )
         : undefined
     if (nearest === undefined || nearest === name) return text
-    throw new UsageError(`The tool has no argument ${quote(name)}.`, `Did you mean ${nearest}?`)
+    throw new UsageError(
+      `The tool has no argument ${quote(name)}.`,
+      `Did you mean ${cleanServerText(nearest)}?`,
+    )
   }
   const value = parse(text)
   if (type === 'value') return value === undefined ? text : value

@@ -57,7 +57,7 @@ async function forget(path: string, context: CommandContext): Promise<number> {
   const wasTrusted = await context.parts.trustedFiles(context.emit).forget(path)
   context.result(
     { trusted: false, path, was_trusted: wasTrusted },
-    wasTrusted ? `${path} is no longer trusted.\n` : `${path} was not trusted.\n`,
+    wasTrusted ? `${shown(path)} is no longer trusted.\n` : `${shown(path)} was not trusted.\n`,
   )
   return EXIT.done
 }
@@ -65,7 +65,7 @@ async function forget(path: string, context: CommandContext): Promise<number> {
 async function list(context: CommandContext): Promise<number> {
   const files = await context.parts.trustedFiles(context.emit).list()
   const now = context.clock.now() / 1000
-  const lines = files.map(({ path, trusted_at }) => `${path} (since ${duration(now - trusted_at)})\n`)
+  const lines = files.map(({ path, trusted_at }) => `${shown(path)} (since ${duration(now - trusted_at)})\n`)
   context.result({ files }, lines.length === 0 ? 'No file is trusted.\n' : lines.join(''))
   return EXIT.done
 }

@@ -1,6 +1,7 @@
 import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ConfigInvalidError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import { isOpenToOthers, isOwnOrRoots, stepsTo } from './path-steps.ts'
 import { type ConfigLocation, hostConfigFiles, type PathEnvironment, userConfigFile } from './paths.ts'
 import { readPlainFile, UnfitFileError } from './plain-file.ts'
@@ -73,7 +74,7 @@ async function readText(
     else if (error instanceof UnfitFileError) found = error.message
     throw new ConfigInvalidError({
       key: location.origin === 'default' ? path : location.origin,
-      message: `The config file ${path} ${found}${named(location)}.`,
+      message: `The config file ${cleanServerText(path, 1000)} ${found}${named(location)}.`,
       remedy,
       cause: error,
     })

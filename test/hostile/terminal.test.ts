@@ -56,7 +56,7 @@ beforeAll(async () => {
       {
         name: 'steering',
         description: STEERING,
-        inputSchema: { type: 'object', properties: { [STEERING]: { type: STEERING } } },
+        inputSchema: { type: 'object', properties: { [STEERING]: { type: 'string' } } },
         call: () => STEERING,
       },
       {
@@ -249,19 +249,15 @@ describe('what servers say later', () => {
   })
 
   test('an error of the MCP server, its status and its content type', async () => {
-    const answers: Answer[] = [
-      { status: 500, headers: { 'content-type': IN_A_HEADER }, body: STEERING },
-      {
-        status: 403,
-        headers: { 'www-authenticate': `Bearer error="insufficient_scope", scope="${IN_A_HEADER}"` },
-      },
-      {
-        status: 200,
-        body: { jsonrpc: '2.0', id: 0, error: { code: -32_000, message: STEERING, data: STEERING } },
-      },
+    const error = { code: -32_000, message: STEERING, data: STEERING }
+    const scope = `Bearer error="insufficient_scope", scope="${IN_A_HEADER}"`
+    const answers: ((id: unknown) => Answer)[] = [
+      () => ({ status: 500, headers: { 'content-type': IN_A_HEADER }, body: STEERING }),
+      () => ({ status: 403, headers: { 'www-authenticate': scope } }),
+      (id) => ({ body: { jsonrpc: '2.0', id, error } }),
     ]
     for (const answer of answers) {
-      mcp.intercept = () => answer
+      mcp.intercept = ({ body }) => answer(JSON.parse(body || '{}').id)
       expect((await calmly('tools', 'tools')).code).not.toBe(0)
       expect((await calmly('tools', 'tools', '--json')).code).not.toBe(0)
     }
