@@ -1,6 +1,7 @@
 import { NetworkFailedError, ResponseInvalidError } from '../errors/index.ts'
 import type { JsonObject, JsonValue } from '../ports.ts'
-import { withoutEcho } from './echo.ts'
+import { isEcho, withoutEcho } from './echo.ts'
+import { sentSecrets } from './sent-secrets.ts'
 
 /** The largest document a server may send, in bytes. */
 const BODY_LIMIT = 1_048_576
@@ -20,20 +21,23 @@ export interface Answer {
 
 /**
  * Reads an answer whatever its status and content type: real servers send JSON as text, forms instead of JSON and
- * errors with status 200. Members that are `null` are dropped; an error that repeats one of the `secrets` that were sent
- * says nothing.
+ * errors with status 200. Members that are `null` are dropped; words that repeat what the request carried, or one of
+ * the other `secrets`, are left out.
  *
  * @throws `response_invalid` for a body over 1 MB or nested deeper than 32, `network_failed` when it breaks off
  */
 export async function readAnswer(
   response: Response,
   requested: string,
-  secrets: readonly (string | undefined)[] = [],
+  secrets: readonly string[] = [],
 ): Promise<Answer> {
+  const sent = [...sentSecrets(response).all, ...secrets]
   // Metadata names endpoints as it likes; a parsed URL has nothing in it that could act on a terminal.
   const url = new URL(requested).href
-  const contentType = response.headers.get('content-type') ?? undefined
-  const text = await readText(response, url)
+  const type = response.headers.get('content-type') ?? undefined
+  const contentType = type === undefined ? undefined : withoutEcho(type, sent)
+  const invalid = (why: string) => unusable({ url, status: response.status, contentType }, why)
+  const text = await readText(response, url, invalid)
   return {
     url,
     status: response.status,
@@ -41,8 +45,8 @@ export async function readAnswer(
     headers: response.headers,
     contentType,
     members: discreet(
-      membersOf(text, contentType, () => invalid(response, url, 'its JSON is nested too deep')),
-      secrets.filter((secret) => secret !== undefined),
+      membersOf(text, type, () => invalid('its JSON is nested too deep')),
+      sent,
     ),
   }
 }
@@ -53,7 +57,10 @@ function discreet(members: JsonObject | undefined, secrets: readonly string[]): 
     const text = members[name]
     return typeof text === 'string' ? [[name, withoutEcho(text, secrets)]] : []
   })
-  return { ...members, ...Object.fromEntries(words) }
+  const { scope, ...others } = members
+  // A scope is shown as well, and asked for again: without it the one counts that was asked for.
+  const isScope = scope !== undefined && !(typeof scope === 'string' && isEcho(scope, secrets))
+  return { ...others, ...Object.fromEntries(words), ...(isScope && { scope }) }
 }
 
 /** The answer as a `Response` that a strict reader accepts. */
@@ -81,7 +88,7 @@ export function stringListMember(members: JsonObject, name: string): string[] | 
   return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : undefined
 }
 
-async function readText(response: Response, url: string): Promise<string> {
+async function readText(response: Response, url: string, invalid: (why: string) => Error): Promise<string> {
   if (!response.body) return ''
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
@@ -92,7 +99,7 @@ async function readText(response: Response, url: string): Promise<string> {
       const { done, value } = await reader.read()
       if (done) return text + decoder.decode()
       size += value.byteLength
-      if (size > BODY_LIMIT) throw invalid(response, url, 'it is larger than 1 MB')
+      if (size > BODY_LIMIT) throw invalid('it is larger than 1 MB')
       text += decoder.decode(value, { stream: true })
     }
   } catch (error) {
@@ -108,13 +115,12 @@ async function readText(response: Response, url: string): Promise<string> {
   }
 }
 
-function invalid(response: Response, url: string, why: string): ResponseInvalidError {
-  return new ResponseInvalidError({
-    message: `The answer of ${url} (HTTP ${response.status}) was not used: ${why}.`,
-    url,
-    status: response.status,
-    contentType: response.headers.get('content-type') ?? undefined,
-  })
+function unusable(
+  { url, status, contentType }: Pick<Answer, 'url' | 'status' | 'contentType'>,
+  why: string,
+): ResponseInvalidError {
+  const message = `The answer of ${url} (HTTP ${status}) was not used: ${why}.`
+  return new ResponseInvalidError({ message, url, status, contentType })
 }
 
 function membersOf(

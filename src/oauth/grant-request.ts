@@ -88,7 +88,6 @@ async function request(
   context: RequestContext,
 ): Promise<Answer> {
   const sent = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined)
-  const { assertion, subject_token } = parameters
   return withServerNonce(context.dpop, async () => {
     const response = await oauth.genericTokenEndpointRequest(
       { ...endpoint },
@@ -99,6 +98,6 @@ async function request(
       sent,
       { ...requestOptions(context), headers: { accept: 'application/json' } },
     )
-    return readAnswer(response, endpoint.token_endpoint, [client.client_secret, assertion, subject_token])
+    return readAnswer(response, endpoint.token_endpoint)
   })
 }

@@ -23,7 +23,7 @@ export async function requestRevocation(
     token,
     { ...requestOptions(context), additionalParameters: { token_type_hint: hint } },
   )
-  return readAnswer(response, endpoint.revocation_endpoint, [client.client_secret, token])
+  return readAnswer(response, endpoint.revocation_endpoint)
 }
 
 /** Whether the token is gone. An unknown token is answered 200 as well (RFC 7009 §2.2). */

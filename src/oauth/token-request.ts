@@ -43,12 +43,6 @@ export async function requestCodeExchange(
   request: AuthorizationRequest,
   context: RequestContext,
 ): Promise<Answer> {
-  const secrets = [
-    client.client_secret,
-    request.codeVerifier,
-    request.state,
-    response.parameters.get('code') ?? undefined,
-  ]
   return withServerNonce(context.dpop, async () => {
     const answer = await oauth.authorizationCodeGrantRequest(
       { ...endpoint },
@@ -63,7 +57,7 @@ export async function requestCodeExchange(
         additionalParameters: resourceParameter(request.resource),
       },
     )
-    return readAnswer(answer, endpoint.token_endpoint, secrets)
+    return readAnswer(answer, endpoint.token_endpoint, [request.state])
   })
 }
 
@@ -91,7 +85,7 @@ export async function requestRefresh(
         additionalParameters: resourceParameter(resource),
       },
     )
-    return readAnswer(answer, endpoint.token_endpoint, [client.client_secret, refreshToken])
+    return readAnswer(answer, endpoint.token_endpoint)
   })
 }
 

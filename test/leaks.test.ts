@@ -1,0 +1,170 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { afterEach, describe, expect, test } from 'vitest'
+import { renderEvent } from '../src/event-lines.ts'
+import type { LatchkeyEvent } from '../src/events.ts'
+import type { LatchkeyOptions } from '../src/options.ts'
+import { Canaries, type Places, visible } from './fixtures/canaries.ts'
+import { carried, SPELLINGS } from './fixtures/echo.ts'
+import type { Answer } from './fixtures/loopback-server.ts'
+import type { RecordedRequest } from './fixtures/request-log.ts'
+import {
+  type Endpoint,
+  type Script,
+  type ScriptedAuthorizationServer,
+  startScriptedAuthorizationServer,
+  tokenError,
+} from './fixtures/scripted-authorization-server.ts'
+import { changeStoredLogins, expired } from './fixtures/stored-logins.ts'
+import { openWorkbench, type Workbench } from './fixtures/workbench.ts'
+
+// Servers that repeat what they were sent, in every place where a server can say something, at every stage of a login. All
+// that a program can see of it afterwards is searched for pieces of the secrets.
+
+const opened: { close(): Promise<void> }[] = []
+const published: unknown[] = []
+const listen = (message: unknown) => void published.push(message)
+afterEach(async () => {
+  unsubscribe('latchkey', listen)
+  published.length = 0
+  await Promise.all(opened.splice(0).map((each) => each.close()))
+})
+
+/** A login whose every secret is known, at servers that behave until `hostile` says otherwise. */
+interface Scene {
+  readonly canaries: Canaries
+  readonly as: ScriptedAuthorizationServer
+  readonly own: Workbench
+  readonly server: { name: string; url: string; headers: Record<string, string>; auth?: object }
+  hostile: Partial<Record<Endpoint, Script>>
+  /** Everything that came out, beside what is passed. */
+  leaks(seen?: Record<string, unknown>): string[]
+}
+
+async function scene({ dpop = false, options = {} as LatchkeyOptions } = {}): Promise<Scene> {
+  const canaries = new Canaries()
+  const watch =
+    (endpoint: Endpoint): Script =>
+    async (request, answer) => {
+      canaries.ofAnswer(answer)
+      return made.hostile[endpoint]?.(request, answer)
+    }
+  const client = { client_id: 'app-1', client_secret: canaries.make('client secret') }
+  const as = await startScriptedAuthorizationServer({
+    mcp: {},
+    clients: [{ ...client, redirect_uris: ['http://localhost:8080/callback'] }],
+    intercept: (request) => void canaries.ofRequest(request),
+    scripts: {
+      token: watch('token'),
+      authorize: watch('authorize'),
+      registration: watch('registration'),
+      revocation: watch('revocation'),
+      mcp: (request, answer) => made.hostile.mcp?.(request, answer),
+    },
+  })
+  const own = await openWorkbench({ options })
+  opened.push(as, own)
+  subscribe('latchkey', listen)
+  const made: Scene = {
+    canaries,
+    as,
+    own,
+    server: {
+      name: 'demo',
+      url: as.url,
+      headers: { 'X-Api-Key': canaries.make('configured header') },
+      ...(dpop && { auth: { dpop } }),
+    },
+    hostile: {},
+    leaks: (seen = {}) =>
+      canaries.leaksIn({
+        ...said(own.events),
+        ...allVisible({ ...seen, published: published.map(unshown) }),
+      }),
+  }
+  return made
+}
+
+/** Of the one event that the person needs a secret of: the URL is there for nothing else. */
+function unshown(event: unknown): unknown {
+  const { type } = event as LatchkeyEvent
+  return type === 'authorization_started' ? { ...(event as object), authorization_url: '' } : event
+}
+
+function said(events: readonly LatchkeyEvent[]): Places {
+  return {
+    'debug lines': events.map(renderEvent).join('\n'),
+    events: JSON.stringify(events.map(unshown)),
+  }
+}
+
+function allVisible(things: Record<string, unknown>): Places {
+  return Object.assign({}, ...Object.entries(things).map(([name, value]) => visible(name, value)))
+}
+
+/** The outcome, as a program has it: what was returned, or the error. */
+async function outcome(work: Promise<unknown>): Promise<Record<string, unknown>> {
+  return work.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  )
+}
+
+type Repeat = (request: RecordedRequest, echo: string, origin: string) => Answer
+
+const TOKEN_ANSWERS: Record<string, Repeat> = {
+  'an error description': (_, echo) => tokenError('invalid_grant', `You sent ${echo}`),
+  'an error code': (_, echo) => tokenError(echo, 'no'),
+  'a refused scope': (_, echo) => tokenError('invalid_scope', echo),
+  'a refused client': (_, echo) => ({
+    status: 401,
+    headers: { 'www-authenticate': `Basic realm="${echo}", error="${echo}"` },
+    body: { error: 'invalid_client', error_description: echo, error_uri: `https://as.example/${echo}` },
+  }),
+  'an error page': (_, echo) => ({
+    status: 400,
+    headers: { 'content-type': 'text/html' },
+    body: `<p>${echo}</p>`,
+  }),
+  'an answer that is none': (_, echo) => ({ body: { said: echo } }),
+  'an answer that breaks off': (_, echo) => ({ body: { said: echo }, destroy: true }),
+  'broken JSON': (_, echo) => ({
+    headers: { 'content-type': 'application/json' },
+    body: `{"access_token": "${echo}`,
+  }),
+  'the place of a redirect': (_, echo, origin) => ({
+    status: 307,
+    headers: { location: `${origin}/${encodeURIComponent(echo)}?x=${encodeURIComponent(echo)}` },
+  }),
+  'a scope': (_, echo) => ({
+    body: { access_token: 'a-token-of-no-worth', token_type: 'Bearer', scope: echo },
+  }),
+  'the type of a token': (_, echo) => ({ body: { access_token: 'a-token-of-no-worth', token_type: echo } }),
+}
+
+describe.each(Object.entries(SPELLINGS))('a token endpoint that repeats its request %s', (_title, spell) => {
+  const repeating =
+    (answer: Repeat, origin: string): Script =>
+    (request) =>
+      answer(request, spell(carried(request).join(' ')), origin)
+
+  test.each(Object.entries(TOKEN_ANSWERS))('in %s of a sign-in', async (_name, answer) => {
+    const { own, server, as, ...at } = await scene()
+    Object.assign(at.hostile, { token: repeating(answer, as.origin) })
+    const seen = await outcome(own.login(server))
+    expect(at.leaks(seen)).toEqual([])
+    expect(at.canaries.names).toEqual(expect.arrayContaining(['code', 'code_verifier', 'state']))
+  })
+
+  test.each(Object.entries(TOKEN_ANSWERS))('in %s of a renewal', async (_name, answer) => {
+    const { own, server, as, ...at } = await scene()
+    await own.login(server)
+    await changeStoredLogins(own.home, expired)
+    Object.assign(at.hostile, { token: repeating(answer, as.origin) })
+    const later = await openWorkbench({ home: own.home })
+    opened.push(later)
+    const fetch = later.latchkey.authorizedFetch(server, { onEvent: (event) => own.events.push(event) })
+    const seen = await outcome(fetch(server.url, { method: 'POST', body: '{}' }))
+    expect(at.leaks(seen)).toEqual([])
+    expect(at.canaries.names).toEqual(expect.arrayContaining(['refresh_token', 'access_token']))
+  })
+})
