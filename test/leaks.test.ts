@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, describe, expect, test } from 'vitest'
+import { basicAuth, headers } from '../src/config/custom-auth.ts'
 import { renderEvent } from '../src/event-lines.ts'
 import type { LatchkeyEvent } from '../src/events.ts'
 import type { LatchkeyOptions } from '../src/options.ts'
@@ -37,7 +38,7 @@ interface Scene {
   readonly server: { name: string; url: string; headers: Record<string, string>; auth?: object }
   hostile: Partial<Record<Endpoint, Script>>
   /** Everything that came out, beside what is passed. */
-  leaks(seen?: Record<string, unknown>): string[]
+  leaks(seen?: Record<string, unknown>): string
 }
 
 async function scene({ dpop = false, options = {} as LatchkeyOptions } = {}): Promise<Scene> {
@@ -75,11 +76,10 @@ async function scene({ dpop = false, options = {} as LatchkeyOptions } = {}): Pr
       ...(dpop && { auth: { dpop } }),
     },
     hostile: {},
-    leaks: (seen = {}) =>
-      canaries.leaksIn({
-        ...said(own.events),
-        ...allVisible({ ...seen, published: published.map(unshown) }),
-      }),
+    leaks: (seen = {}) => {
+      const visible = allVisible({ ...seen, published: published.map(unshown) })
+      return canaries.leaksIn({ ...said(own.events), ...visible }).join('\n')
+    },
   }
   return made
 }
@@ -129,7 +129,7 @@ const TOKEN_ANSWERS: Record<string, Repeat> = {
   'an answer that breaks off': (_, echo) => ({ body: { said: echo }, destroy: true }),
   'broken JSON': (_, echo) => ({
     headers: { 'content-type': 'application/json' },
-    body: `{"access_token": "${echo}`,
+    body: `{"access_token": ${echo}`,
   }),
   'the place of a redirect': (_, echo, origin) => ({
     status: 307,
@@ -151,7 +151,7 @@ describe.each(Object.entries(SPELLINGS))('a token endpoint that repeats its requ
     const { own, server, as, ...at } = await scene()
     Object.assign(at.hostile, { token: repeating(answer, as.origin) })
     const seen = await outcome(own.login(server))
-    expect(at.leaks(seen)).toEqual([])
+    expect(at.leaks(seen)).toBe('')
     expect(at.canaries.names).toEqual(expect.arrayContaining(['code', 'code_verifier', 'state']))
   })
 
@@ -164,7 +164,131 @@ describe.each(Object.entries(SPELLINGS))('a token endpoint that repeats its requ
     opened.push(later)
     const fetch = later.latchkey.authorizedFetch(server, { onEvent: (event) => own.events.push(event) })
     const seen = await outcome(fetch(server.url, { method: 'POST', body: '{}' }))
-    expect(at.leaks(seen)).toEqual([])
+    expect(at.leaks(seen)).toBe('')
     expect(at.canaries.names).toEqual(expect.arrayContaining(['refresh_token', 'access_token']))
   })
+})
+
+const JSON_RPC = (request: RecordedRequest) =>
+  (JSON.parse(request.body || '{}') as { id?: number }).id ?? null
+
+const MCP_ANSWERS: Record<string, Repeat> = {
+  'the parameters of a challenge': (_, echo) => ({
+    status: 401,
+    headers: {
+      'www-authenticate': `Bearer error="${quoted(echo)}", scope="${quoted(echo)}", realm="${quoted(echo)}"`,
+    },
+  }),
+  'the address of its metadata': (_, echo, origin) => ({
+    status: 401,
+    headers: { 'www-authenticate': `Bearer resource_metadata="${origin}/${encodeURIComponent(echo)}"` },
+  }),
+  'the scheme of a challenge': (_, echo) => ({
+    status: 401,
+    headers: { 'www-authenticate': echo.replaceAll(/[^\w-]/g, '-') },
+  }),
+  'a scope that is missing': (_, echo) => ({
+    status: 403,
+    headers: { 'www-authenticate': `Bearer error="insufficient_scope", scope="${quoted(echo)}"` },
+  }),
+  'a refusal without a challenge': (_, echo) => ({ status: 403, body: `You sent ${echo}` }),
+  'a bad request': (_, echo) => ({ status: 400, body: `You sent ${echo}` }),
+  'a bad request of JSON-RPC': (request, echo) => ({
+    status: 400,
+    body: { jsonrpc: '2.0', id: JSON_RPC(request), error: { code: -32600, message: echo, data: { echo } } },
+  }),
+  'an error page': (_, echo) => ({
+    status: 500,
+    headers: { 'content-type': 'text/html' },
+    body: `<p>${echo}</p>`,
+  }),
+  'an answer that is none': (_, echo) => ({ body: { said: echo } }),
+  'an answer of no known type': (_, echo) => ({ headers: { 'content-type': 'text/plain' }, body: echo }),
+  'broken JSON': (_, echo) => ({
+    headers: { 'content-type': 'application/json' },
+    body: `{"jsonrpc": ${echo}`,
+  }),
+  'an answer that breaks off': (_, echo) => ({
+    headers: { 'content-type': 'application/json' },
+    body: echo,
+    destroy: true,
+  }),
+  'an error of JSON-RPC': (request, echo) => ({
+    body: {
+      jsonrpc: '2.0',
+      id: JSON_RPC(request),
+      error: { code: -32000, message: `You sent ${echo}`, data: { echo } },
+    },
+  }),
+  'an error of JSON-RPC in a stream': (request, echo) => ({
+    headers: { 'content-type': 'text/event-stream' },
+    body: `data: ${JSON.stringify({ jsonrpc: '2.0', id: JSON_RPC(request), error: { code: -32000, message: echo } })}\n\n`,
+  }),
+  'a stream that is none': (_, echo) => ({
+    headers: { 'content-type': 'text/event-stream' },
+    body: `data: ${echo}\n\n`,
+  }),
+  'the place of a redirect': (_, echo, origin) => ({
+    status: 307,
+    headers: { location: `${origin}/mcp/${encodeURIComponent(echo)}` },
+  }),
+  'the place of a redirect to elsewhere': (_, echo) => ({
+    status: 307,
+    headers: { location: `http://127.0.0.1:9/${encodeURIComponent(echo)}` },
+  }),
+}
+
+/** In the words of a header. */
+function quoted(text: string): string {
+  return text.replaceAll(/["\\]/g, (character) => `\\${character}`)
+}
+
+const STATIC_AUTH = (canaries: Canaries): Record<string, object> => ({
+  'a bearer token': { auth: canaries.make('bearer token') },
+  'a user and a password': { auth: basicAuth('someone', canaries.make('password')) },
+  'headers of its own': { auth: headers({ 'X-Api-Key': canaries.make('custom header') }) },
+  'configured headers': { headers: { Authorization: `Token ${canaries.make('configured authorization')}` } },
+})
+
+describe.each(Object.entries(SPELLINGS))('an MCP server that repeats its request %s', (_title, spell) => {
+  const repeating =
+    (answer: Repeat, origin: string): Script =>
+    (request) =>
+      answer(request, spell(carried(request).join(' ')), origin)
+
+  test.each(Object.entries(MCP_ANSWERS))('in %s: with a login', async (_name, answer) => {
+    const { own, server, as, ...at } = await scene({ options: { interactive: 'never' } })
+    await own.login(server, { interactive: 'always' })
+    const { name, ...settings } = server
+    const limited = { [name]: { ...settings, timeout: 2000 } }
+    const session = await own.client(limited).createSession(name)
+    const hostile = repeating(answer, as.origin)
+    // Whoever carries no login is answered as ever: discovery is another matter.
+    at.hostile.mcp = (request, given) => (request.headers.authorization ? hostile(request, given) : undefined)
+    const seen = {
+      call: await outcome(session.callTool('whoami')),
+      connect: await outcome(own.client(limited).createSession(name)),
+      fetch: await outcome(own.latchkey.authorizedFetch(server)(server.url, { method: 'POST', body: '{}' })),
+    }
+    expect(at.leaks(seen)).toBe('')
+    expect(at.canaries.names).toEqual(expect.arrayContaining(['access_token', 'configured header']))
+  })
+
+  test.each(Object.entries(MCP_ANSWERS))(
+    'in %s: with a credential of the configuration',
+    async (_name, answer) => {
+      const { own, as, ...at } = await scene()
+      at.hostile.mcp = repeating(answer, as.origin)
+      for (const [method, settings] of Object.entries(STATIC_AUTH(at.canaries))) {
+        const server = { url: as.url, timeout: 2000, ...settings }
+        const seen = {
+          [`connect (${method})`]: await outcome(own.client({ demo: server }).createSession('demo')),
+          [`fetch (${method})`]: await outcome(
+            own.latchkey.authorizedFetch({ name: 'demo', ...server })(as.url, { method: 'POST', body: '{}' }),
+          ),
+        }
+        expect(at.leaks(seen)).toBe('')
+      }
+    },
+  )
 })

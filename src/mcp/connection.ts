@@ -6,6 +6,7 @@ import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
 import { UnsupportedError } from '../errors/index.ts'
 import type { Authorization, Connected } from '../events.ts'
 import { connectFailed, findLatchkeyError, statusOf } from './connect-failure.ts'
+import { SentLately } from './echoes.ts'
 import { observedFetch, type TransportState } from './observed-fetch.ts'
 import type { McpPlatform, McpSdk, SdkClient, SdkTransport } from './sdk.ts'
 
@@ -39,7 +40,7 @@ export class Connection {
   #kind: TransportKind | undefined
   #transport: SdkTransport | undefined
   #opened = 0
-  #state: TransportState = { now: 'closed', pending: new Set() }
+  #state: TransportState = { now: 'closed', pending: new Set(), sent: new SentLately() }
 
   constructor(definition: ServerDefinition, parts: ConnectionParts) {
     this.#definition = definition
@@ -109,10 +110,12 @@ export class Connection {
     const { name } = this.#definition
     const { emit, signal, clock } = this.#parts.runtime
     signal?.throwIfAborted()
-    const state: TransportState = { now: 'connecting', pending: new Set() }
+    const state: TransportState = { now: 'connecting', pending: new Set(), sent: new SentLately() }
     this.#opened += 1
     const transport = await create(state)
     const abort = () => void transport.close()
+    // The SDK calls it ahead of its own.
+    transport.onmessage = (message) => state.sent.clean(message)
     transport.onclose = () => {
       if (state.now !== 'lost') state.now = 'closed'
       signal?.removeEventListener('abort', abort)
