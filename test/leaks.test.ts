@@ -101,10 +101,10 @@ function allVisible(things: Record<string, unknown>): Places {
   return Object.assign({}, ...Object.entries(things).map(([name, value]) => visible(name, value)))
 }
 
-/** The outcome, as a program has it: what was returned, or the error. */
+/** The outcome, as a program has it: what was returned, or the error. A response is the server's own. */
 async function outcome(work: Promise<unknown>): Promise<Record<string, unknown>> {
   return work.then(
-    (value) => ({ value }),
+    (value) => (value instanceof Response ? {} : { value }),
     (error: unknown) => ({ error }),
   )
 }

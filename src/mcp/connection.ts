@@ -74,6 +74,11 @@ export class Connection {
     return this.#state.now === 'lost'
   }
 
+  /** Takes out of an error what the server repeats in it. */
+  clean(error: unknown): void {
+    this.#state.sent.cleanError(error)
+  }
+
   /**
    * Connects the client: by Streamable HTTP first, later by what worked before. Replaces a lost connection.
    *
@@ -115,7 +120,7 @@ export class Connection {
     const transport = await create(state)
     const abort = () => void transport.close()
     // The SDK calls it ahead of its own.
-    transport.onmessage = (message) => state.sent.clean(message)
+    transport.onmessage = (message) => state.sent.cleanMessage(message)
     transport.onclose = () => {
       if (state.now !== 'lost') state.now = 'closed'
       signal?.removeEventListener('abort', abort)
@@ -130,6 +135,7 @@ export class Connection {
       await client.close().catch(() => {})
       await transport.close().catch(() => {})
       signal?.throwIfAborted()
+      state.sent.cleanError(error)
       throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error, state.status)
     }
     state.now = 'open'

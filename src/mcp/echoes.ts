@@ -12,9 +12,10 @@ const REMEMBERED = 32
  */
 export async function withoutEchoes(response: Response): Promise<Response> {
   const { all } = sentSecrets(response)
-  if (response.ok || all.length === 0 || !response.body) return response
-  const { status, statusText, headers } = response
-  const body = withoutEcho(await beginningOf(response.body), all)
+  if (response.ok || all.length === 0) return response
+  const { status, statusText } = response
+  const body = response.body && withoutEcho(await beginningOf(response.body), all)
+  const headers = [...response.headers].filter(([, value]) => !isEcho(value, all))
   return new Response(body, { status, headers, statusText: isEcho(statusText, all) ? '' : statusText })
 }
 
@@ -34,12 +35,23 @@ export class SentLately {
   }
 
   /** Takes what a server repeats out of an error of JSON-RPC: errors end in logs. What a call results in is data, and stays. */
-  clean(message: unknown): void {
+  cleanMessage(message: unknown): void {
     const { error } = message as { error?: { message?: unknown; data?: unknown } }
     if (typeof error !== 'object' || error === null) return
     const secrets = [...this.#secrets]
     if (typeof error.message === 'string') error.message = withoutEcho(error.message, secrets)
     if (error.data !== undefined && isEcho(JSON.stringify(error.data), secrets)) delete error.data
+  }
+
+  /** The same for an error that the SDK made: a parser quotes what it could not read. */
+  cleanError(error: unknown): void {
+    const secrets = [...this.#secrets]
+    for (let cause = error; cause instanceof Error; cause = cause.cause) {
+      const { message, stack } = cause
+      if (!isEcho(message, secrets)) continue
+      cause.message = withoutEcho(message, secrets)
+      if (stack !== undefined) cause.stack = stack.replace(message, () => (cause as Error).message)
+    }
   }
 }
 
