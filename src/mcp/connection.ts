@@ -1,9 +1,11 @@
 import { createAuthorizedFetch } from '../authorized-fetch/authorized-fetch.ts'
+import { concealed } from '../concealed.ts'
 import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import { untilAborted } from '../credentials/until-aborted.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
 import { UnsupportedError } from '../errors/index.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import type { Authorization, Connected } from '../events.ts'
 import { connectFailed, findLatchkeyError, statusOf } from './connect-failure.ts'
 import { SentLately } from './echoes.ts'
@@ -163,8 +165,10 @@ export class Connection {
     // The runtime's signal closes the transport, and that ends its requests.
     const fetch = createAuthorizedFetch(definition, { ...runtime, signal: undefined }, login)
     const Transport = kind === 'sse' ? sdk.SSEClientTransport : sdk.StreamableHTTPClientTransport
+    // The transport can be seen in `session.client`, and a query may be a secret.
+    const url = concealed(new URL(definition.url), shownUrl(definition.url))
     return (state: TransportState): SdkTransport =>
-      new Transport(new URL(definition.url), { fetch: observedFetch(fetch, { kind, state, definition }) })
+      new Transport(url, { fetch: observedFetch(fetch, { kind, state, definition }) })
   }
 
   async #stdio(): Promise<SdkTransport> {

@@ -17,36 +17,40 @@ export function withoutEcho(text: string, secrets: readonly string[]): string {
 export function isEcho(text: string, secrets: readonly string[]): boolean {
   if (secrets.length === 0) return false
   const readings = readingsOf(text.slice(0, LIMIT))
-  return secrets.some((secret) => repeats(readings, secret))
+  const said = new Set(readings.flatMap(piecesOf))
+  return secrets.some((secret) => {
+    if (secret.length < PIECE)
+      return secret.length >= SHORTEST && readings.some((one) => one.includes(secret))
+    return spellingsOf(secret).some((spelling) => piecesOf(spelling).some((piece) => said.has(piece)))
+  })
 }
 
-function repeats(readings: readonly string[], secret: string): boolean {
-  const length = Math.min(PIECE, secret.length)
-  if (length < SHORTEST) return false
-  for (let start = 0; start + length <= secret.length; start += 1) {
-    const piece = secret.slice(start, start + length)
-    if (readings.some((reading) => reading.includes(piece))) return true
-  }
-  return false
-}
-
-/** The text, and what it says to somebody who undoes its encoding. */
+/** The text, and what it says to somebody who undoes its escapes. */
 function readingsOf(text: string): string[] {
-  const encoded = text.match(/[A-Za-z0-9+/_-]{11,}/g) ?? []
-  return [
-    text,
-    text.replace(/%([\da-f]{2})/gi, characterOf),
-    text.replace(/\\(?:u00|x)([\da-f]{2})/gi, characterOf),
-    // It is not known where in a run of characters the base64 begins.
-    ...encoded.flatMap((run) => [0, 1, 2, 3].map((offset) => fromBase64(run.slice(offset)))),
-  ]
+  const unescaped = text
+    .replace(/%([\da-f]{2})/gi, characterOf)
+    .replace(/\\+(?:u00|x)([\da-f]{2})/gi, characterOf)
+  return unescaped === text ? [text] : [text, unescaped]
 }
 
 function characterOf(_escape: string, hexadecimal: string): string {
   return String.fromCharCode(Number.parseInt(hexadecimal, 16))
 }
 
-function fromBase64(text: string): string {
-  const whole = text.slice(0, text.length - (text.length % 4))
-  return atob(whole.replaceAll('-', '+').replaceAll('_', '/'))
+/** The secret, and its base64 wherever it begins in what was encoded, without the ends that depend on what is beside it. */
+function spellingsOf(secret: string): string[] {
+  const bytes = Array.from(new TextEncoder().encode(secret), (byte) => String.fromCharCode(byte)).join('')
+  const encoded = [0, 1, 2].map((offset) =>
+    btoa('\0'.repeat(offset) + bytes)
+      .replace(/=+$/, '')
+      .slice(offset === 0 ? 0 : offset + 1, -1),
+  )
+  const urlSafe = encoded.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'))
+  return [secret, ...new Set([...encoded, ...urlSafe])]
+}
+
+function piecesOf(text: string): string[] {
+  const pieces: string[] = []
+  for (let start = 0; start + PIECE <= text.length; start += 1) pieces.push(text.slice(start, start + PIECE))
+  return pieces
 }
