@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { answerAtOnce } from '../src/cli/help.ts'
-import { type BuiltCommand, buildCommand, createHome, type Finished, finished, type Home } from './fixtures/built-command.ts'
+import {
+  type BuiltCommand,
+  buildCommand,
+  createHome,
+  type Finished,
+  finished,
+  type Home,
+} from './fixtures/built-command.ts'
 import { Canaries } from './fixtures/canaries.ts'
 import { carried } from './fixtures/echo.ts'
 import { type McpServerFixture, startMcpServer } from './fixtures/mcp-server.ts'
@@ -46,7 +53,11 @@ beforeAll(async () => {
       }),
       registration: (_, answer) => {
         const registration_access_token = canaries.make('registration_access_token')
-        const body = { ...(answer.body as object), registration_access_token, registration_client_uri: `${as.issuer}/1` }
+        const body = {
+          ...(answer.body as object),
+          registration_access_token,
+          registration_client_uri: `${as.issuer}/1`,
+        }
         canaries.ofAnswer({ body })
         return { ...answer, body }
       },
@@ -76,7 +87,10 @@ beforeAll(async () => {
       demo: { url: as.url, headers: { 'X-Api-Key': canaries.make('configured header') } },
       api: { url: `${bearer.url}?api_key=${canaries.make('query of a configured URL')}`, auth: token },
       wrong: { url: bearer.url, auth: canaries.make('wrong bearer token') },
-      broken: { url: as.url, auth: { client_secret: canaries.make('secret of a broken entry'), clientid: 'x' } },
+      broken: {
+        url: as.url,
+        auth: { client_secret: canaries.make('secret of a broken entry'), clientid: 'x' },
+      },
       files: {
         command: process.execPath,
         args: [stdioServer],
@@ -157,7 +171,7 @@ function withoutExceptions(name: string, { stdout, stderr }: Finished): string {
 }
 
 test('every command ran, in success and in failure', () => {
-  const commands = [...(answerAtOnce(['--help'])!.matchAll(/^ {2}latchkey (\w+)/gm))].map(([, name]) => name!)
+  const commands = [...answerAtOnce(['--help'])!.matchAll(/^ {2}latchkey (\w+)/gm)].map(([, name]) => name!)
   const ran = [...printed.keys()].map((line) => line.replace(/^\d+ /, '').split(/[ ,]/)[0])
   expect(ran).toEqual(expect.arrayContaining(commands))
   const codes = new Set([...printed.values()].map(({ code }) => code))
@@ -194,7 +208,10 @@ describe('the exceptions, each of them the only one', () => {
   })
 
   test('a sign-in shows its URL on one line of stderr: state and challenge, no other secret', () => {
-    const lines = printed.get('login again')!.stderr.split('\n').filter((line) => authorizationUrl().test(line))
+    const lines = printed
+      .get('login again')!
+      .stderr.split('\n')
+      .filter((line) => authorizationUrl().test(line))
     expect(lines).toHaveLength(1)
     expect(leaksOf(lines[0]!).sort()).toEqual(['code_challenge', 'state'])
   })
