@@ -108,16 +108,9 @@ beforeAll(async () => {
     await each('tools', 'demo')
     await each('call', 'demo', 'whoami')
     await each('status', 'demo')
-    await each('tools', 'api')
-    await each('tools', 'files')
     await each('tools', 'wrong')
     await each('tools', 'broken')
-    await each('call', 'files', 'echo', 'text=hello')
     await each('login', 'api')
-    await each('token', 'wrong-name')
-    await each('import', 'mcp-use')
-    await each('import', 'mcp-remote')
-    await each('trust', join(home.path, '.config', 'latchkey', 'mcp.json'))
     await each('login', 'demo', '--client-secret', secretVariable)
     isHostile = true
     await each('tools', 'demo')
@@ -127,6 +120,16 @@ beforeAll(async () => {
     await each('call', 'demo', 'whoami')
     isHostile = false
     await each('logout', '--all')
+  }
+  for (const args of [
+    ['tools', 'api'],
+    ['tools', 'files'],
+    ['token', 'wrong-name'],
+    ['import', 'mcp-use'],
+    ['import', 'mcp-remote'],
+    ['trust', join(home.path, '.config', 'latchkey', 'mcp.json')],
+  ]) {
+    await run([...args, '--debug'], args.join(' '))
   }
   await run([...login, '--debug'], 'login again')
   await run(['token', 'demo', '--debug'], 'token, ')
