@@ -15,7 +15,7 @@ import {
   startScriptedAuthorizationServer,
   tokenError,
 } from './fixtures/scripted-authorization-server.ts'
-import { changeStoredLogins, expired } from './fixtures/stored-logins.ts'
+import { changeStoredLogins, expired, storedLogins } from './fixtures/stored-logins.ts'
 import { openWorkbench, type Workbench } from './fixtures/workbench.ts'
 
 // Servers that repeat what they were sent, in every place where a server can say something, at every stage of a login. All
@@ -291,4 +291,40 @@ describe.each(Object.entries(SPELLINGS))('an MCP server that repeats its request
       }
     },
   )
+})
+
+test.each([
+  ['iss', (state: string) => ({ iss: `https://as.example/${state}`, code: 'a-code' })],
+  ['error', (state: string) => ({ error: state })],
+  ['error_description', (state: string) => ({ error: 'access_denied', error_description: btoa(state) })],
+])('an authorization response that repeats its request in %s', async (_name, answer) => {
+  const { own, server, ...at } = await scene()
+  at.hostile.authorize = ({ query }, given) => {
+    const { location } = (given as { headers: { location: string } }).headers
+    const state = query.get('state')!
+    const parameters = { state, iss: new URL(location).searchParams.get('iss')!, ...answer(state) }
+    const to = `${location.split('?')[0]}?${new URLSearchParams(parameters)}`
+    return { status: 302, headers: { location: to } }
+  }
+  const seen = await outcome(own.login(server))
+  expect(seen).toHaveProperty('error')
+  expect(at.leaks(seen)).toBe('')
+})
+
+test('proofs of possession and the key that makes them', async () => {
+  const { own, server, as, ...at } = await scene({ dpop: true })
+  at.hostile.token = (request, { body }) => ({
+    body: { ...(body as object), token_type: 'DPoP', scope: request.headers.dpop },
+  })
+  const signedIn = await outcome(own.login(server))
+  const [stored] = await storedLogins(own.home)
+  at.canaries.add('DPoP key', (stored!.record.dpop_key as { d: string }).d)
+  at.hostile.mcp = (request) => ({ status: 400, body: `You sent ${carried(request).join(' ')}` })
+  const seen = {
+    signedIn,
+    connect: await outcome(own.client({ demo: server }).createSession('demo')),
+    status: await outcome(own.latchkey.status(server)),
+  }
+  expect(at.leaks(seen)).toBe('')
+  expect(at.canaries.names).toEqual(expect.arrayContaining(['DPoP proof', 'DPoP key', 'access_token']))
 })
