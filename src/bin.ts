@@ -5,7 +5,7 @@
 import { writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { answerAtOnce } from './cli/help.ts'
-import type { CommandIo, Output } from './cli/io.ts'
+import type { CommandIo, Output, PassedSignal } from './cli/io.ts'
 import { storedToken } from './stored-token.ts'
 
 /** Milliseconds that open sockets (the browser fetching its last page) may keep the process after the work is done. */
@@ -58,19 +58,22 @@ async function runRest(argv: readonly string[]): Promise<void> {
 
 function processIo(): CommandIo {
   const interrupt = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      // Asked a second time: at once.
-      if (interrupt.signal.aborted) process.exit(130)
-      interrupt.abort()
-    })
+  let end = (_signal: PassedSignal): void => {
+    // Asked a second time: at once.
+    if (interrupt.signal.aborted) process.exit(130)
+    interrupt.abort()
   }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => end(signal))
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
     stdin: { isTerminal: process.stdin.isTTY === true, readAll: readStdin, readLine },
     env: process.env,
     signal: interrupt.signal,
+    passSignals: (listener) => {
+      end = listener
+      process.on('SIGHUP', () => end('SIGHUP'))
+    },
   }
 }
 

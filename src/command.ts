@@ -8,6 +8,7 @@ import { readConfigFile } from './node/config-file.ts'
 import { readConfigSources } from './node/config-sources.ts'
 import { createForeignFiles } from './node/foreign-files.ts'
 import { storeHome } from './node/paths.ts'
+import { startProgram } from './node/program.ts'
 import { createTrustStore } from './node/trust-store.ts'
 import { environment, nodePlatform } from './node-platform.ts'
 
@@ -34,6 +35,7 @@ const parts: CommandParts = {
       list: () => trustStore.list(),
     }
   },
+  startProgram,
 }
 
 /** Runs a command line and resolves to the exit code. */

@@ -9,6 +9,7 @@ import { type ServerLogin, serverLogin } from './credentials/server-login.ts'
 import { SignInQueue } from './credentials/sign-in-queue.ts'
 import type { HttpServerDefinition, ServerDefinition } from './definitions.ts'
 import { type ChallengeSummary, ConfigInvalidError, UnsupportedError } from './errors/index.ts'
+import { shownUrl } from './errors/shown-url.ts'
 import type { Revocation } from './flow/revoke.ts'
 import type { TokenSet } from './flow/token-set.ts'
 import { createRuntime, type FullPlatform, type LatchkeyOptions } from './options.ts'
@@ -139,7 +140,7 @@ export async function serverStatus(definition: ServerDefinition, runtime: Runtim
   const login = serverLogin(definition, runtime)
   if (login) return loginStatus(login, runtime.clock.now())
   const [method, url] =
-    definition.kind === 'http' ? [definition.auth.method, definition.url] : (['stdio', ''] as const)
+    definition.kind === 'http' ? [definition.auth.method, shownUrl(definition.url)] : (['stdio', ''] as const)
   return {
     server: definition.name,
     url,

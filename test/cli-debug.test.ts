@@ -8,7 +8,7 @@ import {
   type Finished,
   type Home,
 } from './fixtures/built-command.ts'
-import { parameters } from './fixtures/request-log.ts'
+import { Canaries } from './fixtures/canaries.ts'
 import {
   type ScriptedAuthorizationServer,
   startScriptedAuthorizationServer,
@@ -22,21 +22,15 @@ import { freePort } from './fixtures/workbench.ts'
 let command: BuiltCommand
 let as: ScriptedAuthorizationServer
 let home: Home
-const secrets = new Map<string, string>()
+const canaries = new Canaries()
 const printed: Record<string, Finished> = {}
-
-const gather = (members: Record<string, unknown>, ...names: string[]): void => {
-  for (const name of names) {
-    const value = members[name]
-    if (typeof value === 'string') secrets.set(`${name} ${secrets.size}`, value)
-  }
-}
 
 beforeAll(async () => {
   command = await buildCommand()
   home = await createHome()
   as = await startScriptedAuthorizationServer({
     mcp: {},
+    intercept: (request) => void canaries.ofRequest(request),
     scripts: {
       metadata: (_request, { body }) => ({
         body: { ...(body as object), token_endpoint_auth_methods_supported: ['client_secret_basic'] },
@@ -47,19 +41,10 @@ beforeAll(async () => {
           registration_access_token: 'uj2vYxWq8mZ4TnBd7RkL',
           registration_client_uri: `${as.issuer}/register/1`,
         }
-        gather(body, 'client_secret', 'registration_access_token')
+        canaries.ofAnswer({ body })
         return { ...answer, body }
       },
-      token: (request, { body }) => {
-        gather(parameters(request), 'code', 'code_verifier', 'refresh_token', 'client_secret')
-        gather(body as Record<string, unknown>, 'access_token', 'refresh_token')
-        secrets.set('authorization header', request.headers.authorization!.split(' ')[1]!)
-        return undefined
-      },
-      authorize: (request) => {
-        gather(Object.fromEntries(request.query), 'state', 'code_challenge')
-        return undefined
-      },
+      token: (_, answer) => void canaries.ofAnswer(answer),
     },
   })
   await home.configure({ mcpServers: { demo: { url: as.url } } })
@@ -74,11 +59,8 @@ beforeAll(async () => {
   await changeStoredLogins(storeHome, expired)
   await run('token', 'token', 'demo')
   printed.environment = await command.run(['status'], home, { env: { LATCHKEY_DEBUG: '1' } })
-  await changeStoredLogins(storeHome, (record) => ({
-    ...expired(record),
-    refresh_token: 'wR5kQz9TfHs3VbNe1Jxm',
-  }))
-  secrets.set('stored refresh token', 'wR5kQz9TfHs3VbNe1Jxm')
+  const refresh_token = canaries.make('stored refresh token')
+  await changeStoredLogins(storeHome, (record) => ({ ...expired(record), refresh_token }))
   await run('refused', 'tools', 'demo')
   await run('again', 'login', 'demo', '--interactive', 'always')
   await run('logout', 'logout', 'demo')
@@ -99,7 +81,7 @@ describe('a whole sign-in, step by step with URL, status and time', () => {
   test('the life of this login went as planned', () => {
     const codes = Object.fromEntries(Object.entries(printed).map(([name, { code }]) => [name, code]))
     expect(codes).toEqual({ login: 0, tools: 0, token: 0, environment: 0, refused: 4, again: 0, logout: 0 })
-    expect([...secrets.keys()].map((key) => key.replace(/ \d+$/, ''))).toEqual(
+    expect(canaries.names).toEqual(
       expect.arrayContaining([
         'client_secret',
         'registration_access_token',
@@ -108,7 +90,7 @@ describe('a whole sign-in, step by step with URL, status and time', () => {
         'code_verifier',
         'access_token',
         'refresh_token',
-        'authorization header',
+        'authorization header (Basic)',
       ]),
     )
   })
@@ -163,14 +145,6 @@ test('[STORE-04] no secret, nor any 8 characters of one, is in anything that was
     .filter((line) => line.includes('"opened"'))
   expect(opened).toHaveLength(2)
 
-  const leaks: string[] = []
-  for (const [secret, value] of secrets) {
-    for (let start = 0; start + 8 <= value.length; start++) {
-      const piece = value.slice(start, start + 8)
-      for (const [name, output] of [...outputs, ['argv', opened.join('\n')] as const]) {
-        if (output.includes(piece)) leaks.push(`${secret} in ${name}: ${piece}`)
-      }
-    }
-  }
-  expect(leaks).toEqual([])
+  const places = { ...Object.fromEntries(outputs), argv: opened.join('\n') }
+  expect(canaries.leaksIn(places)).toEqual([])
 })

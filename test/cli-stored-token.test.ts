@@ -70,6 +70,7 @@ async function slow(argv: readonly string[]): Promise<{ code: number; token: str
       stdin: { isTerminal: false, readAll: async () => '', readLine: async () => '' },
       env,
       signal: new AbortController().signal,
+      passSignals: () => {},
     },
     {
       platform: {
@@ -89,6 +90,9 @@ async function slow(argv: readonly string[]): Promise<{ code: number; token: str
         throw new Error('not asked for here')
       },
       foreignFiles: () => {
+        throw new Error('not asked for here')
+      },
+      startProgram: () => {
         throw new Error('not asked for here')
       },
       trustedFiles: () => {

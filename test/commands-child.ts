@@ -26,6 +26,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     stderr: output('stderr'),
     stdin: { isTerminal, readAll: async () => '', readLine: async () => '' },
     env: process.env,
+    passSignals: () => {},
     signal: new AbortController().signal,
   })
   process.stdout.write(`${oneLine(printed)}\n`)

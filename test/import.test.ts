@@ -431,6 +431,7 @@ describe('a person at a terminal is asked, with the host', () => {
         stdin: { isTerminal: true, readAll: unused, readLine: async () => answer },
         env: {},
         signal: new AbortController().signal,
+        passSignals: unused,
       },
       {
         platform: { ...nodePlatform, createStore: (emit) => createFileStore({ home: storeHome, emit }) },
@@ -438,6 +439,7 @@ describe('a person at a terminal is asked, with the host', () => {
         foreignFiles: () => createForeignFiles({ env: {}, homedir: home.path, platform: process.platform }),
         md5,
         trustedFiles: unused,
+        startProgram: unused,
       },
     )
     return { code, said }

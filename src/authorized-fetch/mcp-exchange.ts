@@ -1,3 +1,5 @@
+import { isEcho } from '../oauth/echo.ts'
+import { rememberSent, sentSecrets } from '../oauth/sent-secrets.ts'
 import type { Fetch } from '../ports.ts'
 import type { Sendable } from './sendable.ts'
 
@@ -16,9 +18,11 @@ export async function sendToServer(request: Sendable, attach: Attach, fetch: Fet
   let { url } = request
   for (let hop = 0; ; hop += 1) {
     const signed = await attach({ ...request, url })
-    const response = await (signed instanceof Request
-      ? fetch(signed)
-      : fetch(signed.url, { ...signed.init, headers: signed.headers }))
+    const sent =
+      signed instanceof Request
+        ? fetch(signed)
+        : fetch(signed.url, { ...signed.init, headers: signed.headers })
+    const response = rememberSent(await sent, { headers: signed.headers })
     const target = redirectTarget(response, url, request.init)
     if (target === undefined || hop === MAX_REDIRECTS) return response
     await response.body?.cancel()
@@ -39,5 +43,7 @@ function redirectTarget(
   if (!keepsMethod && !isRead) return undefined
   if (!URL.canParse(location, url)) return undefined
   const target = new URL(location, url)
+  // A credential in an address ends in the logs of everybody on the way.
+  if (isEcho(target.href, sentSecrets(response).credentials)) return undefined
   return target.origin === new URL(url).origin ? target.href : undefined
 }

@@ -1,7 +1,7 @@
 import type { HttpServerDefinition, RequestSigner } from '../definitions.ts'
 import { ConfigInvalidError, CredentialRefusedError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
-import { parseChallenges } from '../oauth/challenge.ts'
+import { challengeOf } from '../oauth/challenge.ts'
 import type { Fetch } from '../ports.ts'
 import { type Attach, sendToServer } from './mcp-exchange.ts'
 import type { Send } from './sendable.ts'
@@ -13,7 +13,7 @@ export function createStaticSend(definition: HttpServerDefinition, fetch: Fetch)
     const response = await sendToServer(request, attach, fetch)
     if (response.status !== 401) return response
     await response.body?.cancel()
-    throw refused(definition, parseChallenges(response.headers.get('www-authenticate'))[0]?.scheme)
+    throw refused(definition, challengeOf(response).scheme)
   }
 }
 

@@ -26,15 +26,24 @@ export function parseArguments(argv: readonly string[]): Invocation {
   const { tokens } = parseArgs({ args: [...argv], options: OPTIONS, strict: false, tokens: true })
   const words: string[] = []
   const given: Given[] = []
+  let wordsBeforeDashes: number | undefined
   for (const token of tokens) {
     if (token.kind === 'positional') words.push(token.value)
     if (token.kind === 'option') given.push(token)
+    if (token.kind === 'option-terminator') wordsBeforeDashes = words.length
   }
   const [first, ...operands] = words
   const command = commandNamed(first)
   const shape: CommandShape = COMMANDS[command]
   const flags: Record<string, string | true> = {}
   for (const flag of given) flags[flag.name] = flagValue(flag, command, shape)
+  // Else a flag of the program would be taken for one of ours.
+  if (shape.runs && wordsBeforeDashes !== shape.operands.length) {
+    throw new UsageError(
+      'The command to run stands after --, with all its arguments.',
+      `Write it as latchkey ${command} SERVER -- COMMAND [ARGS]`,
+    )
+  }
   checkOperands(operands, command, shape, flags)
   return { command, operands, flags: flags as Flags }
 }

@@ -11,6 +11,7 @@ export const VALUE_FLAGS = {
   interactive: 'auto|always|never',
   timeout: 'SECONDS',
   store: 'file|keychain|auto|memory',
+  env: 'NAME',
 } as const
 
 /** Flags that are there or not. */
@@ -59,6 +60,8 @@ export interface CommandShape {
   readonly required: number
   /** Whether more may follow. */
   readonly rest?: boolean
+  /** Whether the last operand is a program, which stands with its arguments after `--`. */
+  readonly runs?: boolean
 }
 
 /** What each command takes. */
@@ -78,6 +81,14 @@ export const COMMANDS = {
     rest: true,
   },
   token: { flags: [...GLOBAL, ...IDENTITY, ...SECRET], operands: ['SERVER'], required: 1 },
+  exec: {
+    // Without --json: the output is the program's.
+    flags: ['config', 'debug', 'help', ...IDENTITY, ...SECRET, 'env'],
+    operands: ['SERVER', 'COMMAND'],
+    required: 2,
+    rest: true,
+    runs: true,
+  },
   import: {
     flags: [...GLOBAL, ...IDENTITY, ...SECRET, 'force', 'dry-run', 'yes'],
     operands: ['PROGRAM', 'SERVER'],

@@ -8,6 +8,7 @@ const OVERVIEW = `latchkey ${VERSION}: signs you in to MCP servers
   latchkey tools SERVER              list the tools of a server
   latchkey call SERVER TOOL [ARGS]   call a tool
   latchkey token SERVER              print an access token for another program
+  latchkey exec SERVER -- COMMAND    run a program with an access token in its environment
   latchkey import PROGRAM [SERVER]   take over the logins of mcp-use or mcp-remote
   latchkey trust FILE                let a config file of a project be used
 
@@ -102,6 +103,15 @@ ${SIGN_IN_FLAGS}`,
 Prints an access token that works now, renewed if need be, and nothing else. Never opens a
 browser: exit code 4 when a login is needed.
 
+${CLIENT_FLAGS}`,
+  exec: `latchkey exec SERVER [flags] -- COMMAND [ARGS]
+
+Runs a program, without a shell, with an access token that works now in its environment:
+nobody else sees it. Signals are passed on, and the exit code is the program's (128+n when
+signal n ended it, 127 when it was not found, 126 when it could not be run). Never opens a
+browser: exit code 4 when a login is needed, and the program is not started.
+
+  --env NAME                   the variable that gets the token (default LATCHKEY_TOKEN)
 ${CLIENT_FLAGS}`,
   import: `latchkey import mcp-use [SERVER] [flags]
 latchkey import mcp-remote [SERVER] [flags]

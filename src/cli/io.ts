@@ -4,6 +4,9 @@ export interface Output {
   readonly isTerminal: boolean
 }
 
+/** The signals that would end a command. */
+export type PassedSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
+
 /** What a command sees of its process. `bin.ts` makes it of the real one. */
 export interface CommandIo {
   /** Data. */
@@ -19,4 +22,6 @@ export interface CommandIo {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal
+  /** From now on signals go to `listener` and end nothing here: a program was started that they are meant for. */
+  passSignals(listener: (signal: PassedSignal) => void): void
 }

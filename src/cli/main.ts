@@ -3,6 +3,7 @@ import { type Invocation, parseArguments } from './arguments.ts'
 import { call } from './call.ts'
 import { type CommandContext, createContext } from './context.ts'
 import { errorDocument, errorLines, isUnexpected } from './error-report.ts'
+import { exec } from './exec.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { CommandName } from './flags.ts'
 import { answerAtOnce } from './help.ts'
@@ -27,6 +28,7 @@ const RUN: Readonly<Record<CommandName, Run>> = {
   tools,
   call,
   token,
+  exec,
   trust,
   import: importLogins,
 }

@@ -1,6 +1,7 @@
 import type { EventListener } from '../events.ts'
 import type { ForeignRoot } from '../hosts/foreign-place.ts'
 import type { FullPlatform } from '../options.ts'
+import type { PassedSignal } from './io.ts'
 
 /** A config file that was read. */
 export interface ConfigFile {
@@ -56,6 +57,13 @@ export interface ForeignFiles {
   restore(aside: string, path: string): Promise<void>
 }
 
+/** A program that was started in the place of this one. */
+export interface RunningProgram {
+  /** Its exit code, 128+n where signal n ended it. Rejects with the system's error when it did not start. */
+  readonly ended: Promise<number>
+  signal(name: PassedSignal): void
+}
+
 /** What the commands are built of: `command.ts` fills it under Node, tests with what they need. */
 export interface CommandParts {
   readonly platform: FullPlatform
@@ -64,4 +72,10 @@ export interface CommandParts {
   readonly foreignFiles: () => ForeignFiles
   readonly md5: (text: string) => string
   readonly trustedFiles: (emit: EventListener) => TrustedFiles
+  /** Starts a program without a shell, with input and output of this one. */
+  readonly startProgram: (program: {
+    readonly file: string
+    readonly args: readonly string[]
+    readonly env: Readonly<Record<string, string | undefined>>
+  }) => RunningProgram
 }

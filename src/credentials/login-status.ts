@@ -1,5 +1,5 @@
 import type { GrantType, OAuthSettings } from '../definitions.ts'
-import { isUnnamed } from '../errors/shown-url.ts'
+import { isUnnamed, shownUrl } from '../errors/shown-url.ts'
 import type { ClientKind } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { loginCommand } from './login-command.ts'
@@ -45,7 +45,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
   const tokens = await keeper.read()
   const common = {
     server: server.name,
-    url: server.url,
+    url: shownUrl(server.url),
     method: 'oauth',
     ...(server.settings.grant && { grant: server.settings.grant }),
     account: identity.account,

@@ -1,5 +1,6 @@
 import type { ChallengeSummary } from '../errors/index.ts'
 import { challengeOf } from '../oauth/challenge.ts'
+import { rememberSent } from '../oauth/sent-secrets.ts'
 import type { FlowContext } from './context.ts'
 
 const INITIALIZE = {
@@ -22,7 +23,9 @@ export async function probe(
 ): Promise<ChallengeSummary | undefined> {
   const fetch = context.fetch('probe')
   const signal = context.signal ? { signal: context.signal } : {}
-  const post = await fetch(serverUrl, {
+  const send = async (init: RequestInit) =>
+    rememberSent(await fetch(serverUrl, { ...init, ...signal }), { headers: { ...headers } })
+  const post = await send({
     method: 'POST',
     headers: {
       ...headers,
@@ -30,13 +33,12 @@ export async function probe(
       'content-type': 'application/json',
     },
     body: JSON.stringify(INITIALIZE),
-    ...signal,
   })
   await post.body?.cancel()
   if (post.status === 401) return told(post, context)
   if (post.ok || post.status >= 500) return undefined
   // An SSE-only server may refuse the POST before it looks at credentials.
-  const get = await fetch(serverUrl, { headers: { ...headers, accept: 'text/event-stream' }, ...signal })
+  const get = await send({ headers: { ...headers, accept: 'text/event-stream' } })
   await get.body?.cancel()
   return get.status === 401 ? told(get, context) : undefined
 }

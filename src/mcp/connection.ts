@@ -1,11 +1,14 @@
 import { createAuthorizedFetch } from '../authorized-fetch/authorized-fetch.ts'
+import { concealed } from '../concealed.ts'
 import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import { untilAborted } from '../credentials/until-aborted.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
 import { UnsupportedError } from '../errors/index.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import type { Authorization, Connected } from '../events.ts'
 import { connectFailed, findLatchkeyError, statusOf } from './connect-failure.ts'
+import { SentLately } from './echoes.ts'
 import { observedFetch, type TransportState } from './observed-fetch.ts'
 import type { McpPlatform, McpSdk, SdkClient, SdkTransport } from './sdk.ts'
 
@@ -39,7 +42,7 @@ export class Connection {
   #kind: TransportKind | undefined
   #transport: SdkTransport | undefined
   #opened = 0
-  #state: TransportState = { now: 'closed', pending: new Set() }
+  #state: TransportState = { now: 'closed', pending: new Set(), sent: new SentLately() }
 
   constructor(definition: ServerDefinition, parts: ConnectionParts) {
     this.#definition = definition
@@ -71,6 +74,11 @@ export class Connection {
   /** Nothing arrives here any more, although nobody closed it: open it again before the next call. */
   get isLost(): boolean {
     return this.#state.now === 'lost'
+  }
+
+  /** Takes out of an error what the server repeats in it. */
+  clean(error: unknown): void {
+    this.#state.sent.cleanError(error)
   }
 
   /**
@@ -109,10 +117,12 @@ export class Connection {
     const { name } = this.#definition
     const { emit, signal, clock } = this.#parts.runtime
     signal?.throwIfAborted()
-    const state: TransportState = { now: 'connecting', pending: new Set() }
+    const state: TransportState = { now: 'connecting', pending: new Set(), sent: new SentLately() }
     this.#opened += 1
     const transport = await create(state)
     const abort = () => void transport.close()
+    // The SDK calls it ahead of its own.
+    transport.onmessage = (message) => state.sent.cleanMessage(message)
     transport.onclose = () => {
       if (state.now !== 'lost') state.now = 'closed'
       signal?.removeEventListener('abort', abort)
@@ -127,6 +137,7 @@ export class Connection {
       await client.close().catch(() => {})
       await transport.close().catch(() => {})
       signal?.throwIfAborted()
+      state.sent.cleanError(error)
       throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error, state.status)
     }
     state.now = 'open'
@@ -154,8 +165,10 @@ export class Connection {
     // The runtime's signal closes the transport, and that ends its requests.
     const fetch = createAuthorizedFetch(definition, { ...runtime, signal: undefined }, login)
     const Transport = kind === 'sse' ? sdk.SSEClientTransport : sdk.StreamableHTTPClientTransport
+    // The transport can be seen in `session.client`, and a query may be a secret.
+    const url = concealed(new URL(definition.url), shownUrl(definition.url))
     return (state: TransportState): SdkTransport =>
-      new Transport(new URL(definition.url), { fetch: observedFetch(fetch, { kind, state, definition }) })
+      new Transport(url, { fetch: observedFetch(fetch, { kind, state, definition }) })
   }
 
   async #stdio(): Promise<SdkTransport> {

@@ -6,6 +6,7 @@ import {
   NetworkFailedError,
 } from '../errors/index.ts'
 import type { Fetch } from '../ports.ts'
+import { type SentLately, withoutEchoes } from './echoes.ts'
 
 /** What is known of one transport, beyond what the SDK tells. */
 export interface TransportState {
@@ -16,6 +17,7 @@ export interface TransportState {
   status?: number
   /** Requests that have no answer yet. */
   readonly pending: Set<Promise<Response>>
+  readonly sent: SentLately
   /** Called once, when the event stream is gone and nothing arrives any more. */
   onLost?: () => void
 }
@@ -41,9 +43,15 @@ export function isSessionForgotten(error: Error | undefined): boolean {
 export function observedFetch(fetch: Fetch, { kind, state, definition }: Observation): Fetch {
   const isEventStream = (init: RequestInit | undefined) => kind === 'sse' && (init?.method ?? 'GET') === 'GET'
 
+  const noted = async (answer: Promise<Response>) => {
+    const response = await answer
+    state.sent.note(response)
+    return response
+  }
+
   const observed: Fetch = async (input, init) => {
     try {
-      const response = await fetch(input, init)
+      const response = await withoutEchoes(await noted(fetch(input, init)))
       state.status = response.status
       // Anything but a stream ends an EventSource (WHATWG HTML §9.2.3), without a word to the SDK's client.
       if (isEventStream(init) && response.status !== 200) loseStream(state)

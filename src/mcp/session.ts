@@ -170,6 +170,9 @@ export class Session {
     const before = connection.context
     try {
       return await act(this.client)
+    } catch (error) {
+      connection.clean(error)
+      throw error
     } finally {
       if (connection.context !== before) cache.clear()
     }

@@ -1,3 +1,4 @@
+import { concealed } from '../concealed.ts'
 import { parseEnvFile } from '../config/env-file.ts'
 import type { StdioServerDefinition } from '../definitions.ts'
 import { ConfigInvalidError } from '../errors/index.ts'
@@ -29,7 +30,8 @@ export async function openStdioTransport(
   return new StdioClientTransport({
     command,
     args: [...args],
-    env: { ...environment, ...env },
+    // The transport keeps it, where a program can look.
+    env: concealed({ ...environment, ...env }, '[environment]'),
     // A program's own talk belongs to the person, as with every host.
     stderr: 'inherit',
     ...(cwd !== undefined && { cwd }),

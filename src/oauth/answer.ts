@@ -1,7 +1,8 @@
 import { NetworkFailedError, ResponseInvalidError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
 import type { JsonObject, JsonValue } from '../ports.ts'
-import { withoutEcho } from './echo.ts'
+import { isEcho, withoutEcho } from './echo.ts'
+import { sentSecrets } from './sent-secrets.ts'
 
 /** The largest document a server may send, in bytes. */
 const BODY_LIMIT = 1_048_576
@@ -24,8 +25,8 @@ export interface Answer {
 
 /**
  * Reads an answer whatever its status and content type: real servers send JSON as text, forms instead of JSON and
- * errors with status 200. Members that are `null` are dropped; an error or a content type that repeats one of the
- * `secrets` that were sent says nothing.
+ * errors with status 200. Members that are `null` are dropped; words, the content type among them, that repeat what
+ * the request carried, or one of the other `secrets`, are left out.
  *
  * @throws `response_invalid` for a body over 1 MB, nested deeper than 32 or of more than 10,000 values, `network_failed`
  *   when it breaks off
@@ -33,11 +34,11 @@ export interface Answer {
 export async function readAnswer(
   response: Response,
   requested: string,
-  secrets: readonly (string | undefined)[] = [],
+  secrets: readonly string[] = [],
 ): Promise<Answer> {
+  const sent = [...sentSecrets(response).all, ...secrets]
   // Metadata names endpoints as it likes; a parsed URL has nothing in it that could act on a terminal.
   const url = new URL(requested).href
-  const sent = secrets.filter((secret) => secret !== undefined)
   const type = response.headers.get('content-type') ?? undefined
   const head: AnswerHead = {
     url,
@@ -63,7 +64,10 @@ function discreet(members: JsonObject | undefined, secrets: readonly string[]): 
     const text = members[name]
     return typeof text === 'string' ? [[name, withoutEcho(text, secrets)]] : []
   })
-  return { ...members, ...Object.fromEntries(words) }
+  const { scope, ...others } = members
+  // A scope is shown as well, and asked for again: without it the one counts that was asked for.
+  const isScope = scope !== undefined && !(typeof scope === 'string' && isEcho(scope, secrets))
+  return { ...others, ...Object.fromEntries(words), ...(isScope && { scope }) }
 }
 
 /** The answer as a `Response` that a strict reader accepts. */

@@ -34,10 +34,10 @@ export function processAuthorizationResponse(
   }
   if (parameters.get('state') !== request.state)
     throw invalid('state', 'does not carry the `state` of our request')
-  assertIssuer(parameters.get('iss'), request, metadata)
+  const secrets = [request.state, request.codeVerifier, parameters.get('code') ?? '']
+  assertIssuer(parameters.get('iss'), request, metadata, secrets)
   const error = parameters.get('error')
   if (error !== null) {
-    const secrets = [request.state, request.codeVerifier]
     const description = parameters.get('error_description')
     throw refusal(withoutEcho(error, secrets), description && withoutEcho(description, secrets), request)
   }
@@ -51,17 +51,23 @@ export function processAuthorizationResponse(
   }
 }
 
-function assertIssuer(iss: string | null, { issuer }: AuthorizationRequest, metadata: ServerMetadata): void {
+function assertIssuer(
+  iss: string | null,
+  { issuer }: AuthorizationRequest,
+  metadata: ServerMetadata,
+  secrets: readonly string[],
+): void {
   // Plain string comparison, no normalisation (RFC 9207 §2.4).
   if (iss === issuer || (iss === null && !metadata.authorization_response_iss_parameter_supported)) return
+  const named = iss === null ? undefined : withoutEcho(iss, secrets)
   throw new IssuerMismatchError({
     message:
-      iss === null
+      named === undefined
         ? `The authorization response does not say which server it comes from, although ${quoteServerText(issuer)} announces that it does.`
-        : `The authorization response comes from ${quoteServerText(iss)}, not from ${quoteServerText(issuer)}.`,
+        : `The authorization response comes from ${quoteServerText(named)}, not from ${quoteServerText(issuer)}.`,
     remedy: START_AGAIN,
     expected: issuer,
-    actual: iss ?? undefined,
+    actual: named,
   })
 }
 

@@ -1,4 +1,6 @@
 import type { ChallengeSummary } from '../errors/index.ts'
+import { isEcho } from './echo.ts'
+import { sentSecrets } from './sent-secrets.ts'
 
 /**
  * `WWW-Authenticate`, read by the grammar of RFC 9110 §11.6.1 and tolerant where servers are known to slip:
@@ -52,22 +54,28 @@ export function oauthChallenge(challenges: readonly Challenge[]): Challenge | un
   )
 }
 
-/** What a 401 or 403 says, in the form that errors and sign-ins carry. */
+/** What a 401 or 403 says, in the form that errors and sign-ins carry, without what repeats a secret of its request. */
 export function challengeOf(response: Response): ChallengeSummary {
   const challenges = parseChallenges(response.headers.get('www-authenticate'))
   const challenge = oauthChallenge(challenges) ?? challenges[0]
+  const { all, credentials } = sentSecrets(response)
   const parameter = (name: 'resource_metadata' | 'scope' | 'error') => {
     const value = challenge?.parameters.get(name)
-    return value ? { [name]: value } : {}
+    return value && !isEcho(value, name === 'resource_metadata' ? credentials : all) ? { [name]: value } : {}
   }
+  const scheme = challenge && !isEcho(challenge.scheme, all.map(lower)) ? challenge.scheme : undefined
   // `dpop` only where nothing but DPoP is taken, wherever the metadata is named.
   const takesBearer = challenges.some(({ scheme }) => scheme === 'bearer')
   return {
-    scheme: challenge?.scheme === 'dpop' && takesBearer ? 'bearer' : challenge?.scheme,
+    scheme: challenge?.scheme === 'dpop' && takesBearer ? 'bearer' : scheme,
     ...parameter('resource_metadata'),
     ...parameter('scope'),
     ...parameter('error'),
   }
+}
+
+function lower(text: string): string {
+  return text.toLowerCase()
 }
 
 function readParameters(cursor: Cursor, parameters: Map<string, string>): void {

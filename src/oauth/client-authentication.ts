@@ -107,19 +107,8 @@ function privateKeyJwt({ key, audience }: SigningKey): oauth.ClientAuth {
  */
 function basic(secret: string, encode: (text: string) => string): oauth.ClientAuth {
   return (_server, { client_id }, _body, headers) => {
-    headers.set('authorization', `Basic ${basicCredentials(client_id, secret, encode)}`)
+    headers.set('authorization', `Basic ${btoa(`${encode(client_id)}:${encode(secret)}`)}`)
   }
-}
-
-function basicCredentials(id: string, secret: string, encode: (text: string) => string): string {
-  return btoa(`${encode(id)}:${encode(secret)}`)
-}
-
-/** The secret of a client in every form in which a request carries it, and a server may repeat it. */
-export function sentSecrets({ client_id, client_secret }: ClientInformation): string[] {
-  if (client_secret === undefined) return []
-  const credentials = [utf8, formEncoded].map((encode) => basicCredentials(client_id, client_secret, encode))
-  return [client_secret, ...credentials]
 }
 
 /** Bytes as characters, which is what `btoa` takes. */

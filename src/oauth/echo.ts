@@ -2,20 +2,55 @@
 const PIECE = 8
 /** Shorter secrets are words that anybody may say. */
 const SHORTEST = 6
+/** Characters of a text that are looked at. Nothing that is shown is longer. */
+const LIMIT = 4096
 
 /**
  * A server's words, unless they repeat a secret of the request they answer: some servers quote the code or the token
  * they refuse, and what they say ends in messages and logs.
  */
 export function withoutEcho(text: string, secrets: readonly string[]): string {
-  return secrets.some((secret) => repeats(text, secret)) ? '(left out: it repeats a secret)' : text
+  return isEcho(text, secrets) ? '(left out: it repeats a secret)' : text.slice(0, LIMIT)
 }
 
-function repeats(text: string, secret: string): boolean {
-  const length = Math.min(PIECE, secret.length)
-  if (length < SHORTEST) return false
-  for (let start = 0; start + length <= secret.length; start += 1) {
-    if (text.includes(secret.slice(start, start + length))) return true
-  }
-  return false
+/** Whether a text repeats eight characters of a secret: as they are, or percent-encoded, escaped or in base64. */
+export function isEcho(text: string, secrets: readonly string[]): boolean {
+  if (secrets.length === 0) return false
+  const readings = readingsOf(text.slice(0, LIMIT))
+  const said = new Set(readings.flatMap(piecesOf))
+  return secrets.some((secret) => {
+    if (secret.length < PIECE)
+      return secret.length >= SHORTEST && readings.some((one) => one.includes(secret))
+    return spellingsOf(secret).some((spelling) => piecesOf(spelling).some((piece) => said.has(piece)))
+  })
+}
+
+/** The text, and what it says to somebody who undoes its escapes. */
+function readingsOf(text: string): string[] {
+  const unescaped = text
+    .replace(/%([\da-f]{2})/gi, characterOf)
+    .replace(/\\+(?:u00|x)([\da-f]{2})/gi, characterOf)
+  return unescaped === text ? [text] : [text, unescaped]
+}
+
+function characterOf(_escape: string, hexadecimal: string): string {
+  return String.fromCharCode(Number.parseInt(hexadecimal, 16))
+}
+
+/** The secret, and its base64 wherever it begins in what was encoded, without the ends that depend on what is beside it. */
+function spellingsOf(secret: string): string[] {
+  const bytes = Array.from(new TextEncoder().encode(secret), (byte) => String.fromCharCode(byte)).join('')
+  const encoded = [0, 1, 2].map((offset) =>
+    btoa('\0'.repeat(offset) + bytes)
+      .replace(/=+$/, '')
+      .slice(offset === 0 ? 0 : offset + 1, -1),
+  )
+  const urlSafe = encoded.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'))
+  return [secret, ...new Set([...encoded, ...urlSafe])]
+}
+
+function piecesOf(text: string): string[] {
+  const pieces: string[] = []
+  for (let start = 0; start + PIECE <= text.length; start += 1) pieces.push(text.slice(start, start + PIECE))
+  return pieces
 }

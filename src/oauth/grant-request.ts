@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi'
 import { ResponseInvalidError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
 import { type Answer, readAnswer, stringMember } from './answer.ts'
-import { type ClientInformation, clientAuthentication, sentSecrets } from './client-authentication.ts'
+import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
 import { withServerNonce } from './dpop.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
 import type { TokenEndpoint } from './token-request.ts'
@@ -88,7 +88,6 @@ async function request(
   context: RequestContext,
 ): Promise<Answer> {
   const sent = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined)
-  const { assertion, subject_token } = parameters
   return withServerNonce(context.dpop, async () => {
     const response = await oauth.genericTokenEndpointRequest(
       { ...endpoint },
@@ -99,6 +98,6 @@ async function request(
       sent,
       { ...requestOptions(context), headers: { accept: 'application/json' } },
     )
-    return readAnswer(response, endpoint.token_endpoint, [...sentSecrets(client), assertion, subject_token])
+    return readAnswer(response, endpoint.token_endpoint)
   })
 }

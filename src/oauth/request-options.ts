@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import type { Fetch } from '../ports.ts'
 import type { DpopProver } from './dpop.ts'
+import { rememberSent } from './sent-secrets.ts'
 
 /** What a protocol request needs besides its message. */
 export interface RequestContext {
@@ -12,9 +13,10 @@ export interface RequestContext {
 }
 
 /** oauth4webapi's options: our fetch decides which URLs are allowed, so its own https rule is switched off. */
-export function requestOptions({ fetch, signal }: RequestContext) {
+export function requestOptions({ fetch, signal, dpop }: RequestContext) {
   return {
-    [oauth.customFetch]: (url: string, init: RequestInit) => fetch(url, init),
+    [oauth.customFetch]: async (url: string, init: RequestInit) =>
+      rememberSent(await fetch(url, init), init, [dpop?.lastProof]),
     [oauth.allowInsecureRequests]: true,
     ...(signal && { signal }),
   }

@@ -1,6 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import { type Answer, readAnswer, stringMember } from './answer.ts'
-import { type ClientInformation, clientAuthentication, sentSecrets } from './client-authentication.ts'
+import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
 
 export interface RevocationEndpoint {
@@ -23,7 +23,7 @@ export async function requestRevocation(
     token,
     { ...requestOptions(context), additionalParameters: { token_type_hint: hint } },
   )
-  return readAnswer(response, endpoint.revocation_endpoint, [...sentSecrets(client), token])
+  return readAnswer(response, endpoint.revocation_endpoint)
 }
 
 /** Whether the token is gone. An unknown token is answered 200 as well (RFC 7009 §2.2). */

@@ -10,7 +10,7 @@ import type { JsonObject } from '../ports.ts'
 import { type Answer, cleanResponse, readAnswer, secondsMember, stringMember } from './answer.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
 import type { ValidatedResponse } from './authorization-response.ts'
-import { type ClientInformation, clientAuthentication, sentSecrets } from './client-authentication.ts'
+import { type ClientInformation, clientAuthentication } from './client-authentication.ts'
 import { withServerNonce } from './dpop.ts'
 import { blamesRedirectUri, redirectUriRemedy } from './redirect-uri-remedy.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
@@ -43,12 +43,6 @@ export async function requestCodeExchange(
   request: AuthorizationRequest,
   context: RequestContext,
 ): Promise<Answer> {
-  const secrets = [
-    ...sentSecrets(client),
-    request.codeVerifier,
-    request.state,
-    response.parameters.get('code') ?? undefined,
-  ]
   return withServerNonce(context.dpop, async () => {
     const answer = await oauth.authorizationCodeGrantRequest(
       { ...endpoint },
@@ -63,7 +57,7 @@ export async function requestCodeExchange(
         additionalParameters: resourceParameter(request.resource),
       },
     )
-    return readAnswer(answer, endpoint.token_endpoint, secrets)
+    return readAnswer(answer, endpoint.token_endpoint, [request.state])
   })
 }
 
@@ -91,7 +85,7 @@ export async function requestRefresh(
         additionalParameters: resourceParameter(resource),
       },
     )
-    return readAnswer(answer, endpoint.token_endpoint, [...sentSecrets(client), refreshToken])
+    return readAnswer(answer, endpoint.token_endpoint)
   })
 }
 

@@ -1,0 +1,70 @@
+import { isEcho, withoutEcho } from '../oauth/echo.ts'
+import { sentSecrets } from '../oauth/sent-secrets.ts'
+
+/** Bytes of a refusal that are read: what is said of it is never longer. */
+const REFUSAL = 16_384
+/** As many secrets as the requests that may still be answered can have carried. */
+const REMEMBERED = 32
+
+/**
+ * A refusal without what it repeats of its request: the SDK puts the whole of it into the error. An answer of success is
+ * handed on as it is.
+ */
+export async function withoutEchoes(response: Response): Promise<Response> {
+  const { all } = sentSecrets(response)
+  if (response.ok || all.length === 0) return response
+  const { status, statusText } = response
+  const body = response.body && withoutEcho(await beginningOf(response.body), all)
+  const headers = [...response.headers].filter(([, value]) => !isEcho(value, all))
+  return new Response(body, { status, headers, statusText: isEcho(statusText, all) ? '' : statusText })
+}
+
+/** The secrets of the last requests of a transport: an answer of JSON-RPC does not say which HTTP request it belongs to. */
+export class SentLately {
+  readonly #secrets = new Set<string>()
+
+  note(response: Response): void {
+    for (const secret of sentSecrets(response).all) {
+      this.#secrets.delete(secret)
+      this.#secrets.add(secret)
+    }
+    for (const secret of this.#secrets) {
+      if (this.#secrets.size <= REMEMBERED) return
+      this.#secrets.delete(secret)
+    }
+  }
+
+  /** Takes what a server repeats out of an error of JSON-RPC: errors end in logs. What a call results in is data, and stays. */
+  cleanMessage(message: unknown): void {
+    const { error } = message as { error?: { message?: unknown; data?: unknown } }
+    if (typeof error !== 'object' || error === null) return
+    const secrets = [...this.#secrets]
+    if (typeof error.message === 'string') error.message = withoutEcho(error.message, secrets)
+    if (error.data !== undefined && isEcho(JSON.stringify(error.data), secrets)) delete error.data
+  }
+
+  /** The same for an error that the SDK made: a parser quotes what it could not read. */
+  cleanError(error: unknown): void {
+    const secrets = [...this.#secrets]
+    for (let cause = error; cause instanceof Error; cause = cause.cause) {
+      const { message, stack } = cause
+      if (!isEcho(message, secrets)) continue
+      cause.message = withoutEcho(message, secrets)
+      if (stack !== undefined) cause.stack = stack.replace(message, () => (cause as Error).message)
+    }
+  }
+}
+
+async function beginningOf(body: ReadableStream<Uint8Array>): Promise<string> {
+  const reader = body.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  for (let size = 0; size < REFUSAL; ) {
+    const { done, value } = await reader.read()
+    if (done) return text + decoder.decode()
+    size += value.byteLength
+    text += decoder.decode(value, { stream: true })
+  }
+  await reader.cancel()
+  return text
+}
