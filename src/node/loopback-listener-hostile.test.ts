@@ -139,7 +139,7 @@ describe('S16, S17: bytes that no browser sends are refused, with the right stat
     ['lines that end in CR only', (host) => `${line}${host.replace('\r\n', '\r')}\r\r`, 400],
     ['a NUL', (host) => `${line}${host}X: \u0000\r\n\r\n`, 400],
     ['200 headers', (host) => `${line}${host}${'X: a\r\n'.repeat(200)}\r\n`, 431],
-    ['3000 headers before Host', (host) => `${line}${'X: a\r\n'.repeat(3000)}${host}\r\n`, 400],
+    ['3000 headers before Host', (host) => `${line}${'X: a\r\n'.repeat(3000)}${host}\r\n`, 421],
     [
       'an expectation that nobody knows',
       (host) => `POST ${target} HTTP/1.1\r\n${host}Expect: x\r\n\r\n`,

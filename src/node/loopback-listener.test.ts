@@ -368,7 +368,7 @@ describe('S17: DNS rebinding', () => {
   it('[REDIR-06] a missing or repeated Host and an absolute target are refused', async () => {
     const { pathname, search, host } = new URL(callback)
     const head = `GET ${pathname}${search} HTTP/1.1\r\n`
-    expect(await rawRequest(listener.port, `${head}Connection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 400 /)
+    expect(await rawRequest(listener.port, `${head}Connection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 421 /)
     expect(await rawRequest(listener.port, `${head}Host:\r\n\r\n`)).toMatch(/^HTTP\/1\.1 421 /)
     expect(await rawRequest(listener.port, `${head}Host: ${host}\r\nHost: evil.example\r\n\r\n`)).toMatch(
       /^HTTP\/1\.1 421 /,
