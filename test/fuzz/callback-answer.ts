@@ -49,6 +49,11 @@ const REFUSALS = [
   'Only GET is answered here.\n',
   'The address is too long.\n',
   'The address is not a path.\n',
+  'There are too many headers.\n',
+  'Nothing but a head is taken here.\n',
+  'Nothing here is part of another page.\n',
+  'Nobody can answer for the person.\n',
+  'This answer has arrived.\n',
   'There is nothing here.\n',
   'This link is not for looking ahead.\n',
 ]
@@ -68,7 +73,7 @@ export function assertIsAnswer({ status, headers, body }: CallbackAnswer): void 
 const TAG =
   /^<(?:!doctype html|html lang="en"|meta [a-z"= -]+[^<>]*|\/?(?:html|head|title|body|main|style|div|h1|h2|p|code|section|dl|dt|dd|nav|a|footer|svg|circle|g|path)|body class="[a-z]+"|div role="status"|p class="lead"|code class="command"|section class="next" aria-labelledby="next"|h2 id="next"|nav aria-label="Your answer"|a class="(?:continue|decline)" href="\/(?:continue|decline)\/[\w-]{22}"|svg class="mark"[\w "=.-]+|circle [\w "=.-]+\/|g class="[a-z]+"[\w "=.()-]+|path d="[\w .-]+"\/)>/
 
-const HIDDEN = /(?!\n)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u
+const HIDDEN = /(?!\n)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u
 
 function assertPageIsHarmless(html: string): void {
   const page = html.replace(`<style>${pageStyle}</style>`, '<style></style>')

@@ -269,6 +269,7 @@ function checkChanges(document: CredentialDocument, key: CredentialKey): void {
   }
   const isAnother = (entry: unknown): boolean =>
     !isJsonObject(entry as JsonObject) ||
+    (Object.hasOwn(entry as JsonObject, 'account') && (entry as JsonObject).account !== key.account) ||
     !IDENTITY_MEMBERS[key.kind].every(
       (member) =>
         Object.hasOwn(entry as JsonObject, member) && (entry as JsonObject)[member] === key.identity[member],
