@@ -2,7 +2,7 @@ import type { AuthMethod, HttpServerDefinition } from '../definitions.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import { authMethod } from './auth.ts'
 import { authorizationField, headerFields } from './header-fields.ts'
-import { invalid, isRecord, keyPath, quote, unexpected } from './problem.ts'
+import { invalid, isRecord, keyPath, unexpected } from './problem.ts'
 import { disabled, type ServerEntry, timeout } from './server-entry.ts'
 import { urlValue } from './url-value.ts'
 
@@ -42,10 +42,8 @@ function transport(entry: ServerEntry, urlKey: string, path: string): HttpServer
   if (!('type' in entry)) return urlKey === 'httpUrl' ? 'streamable-http' : 'auto'
   const known = TRANSPORTS.get(entry.type)
   if (known !== undefined) return known
-  const key = keyPath(path, 'type')
   const expected = '"http", "streamable-http" or "sse" beside a URL'
-  if (typeof entry.type !== 'string') throw unexpected(key, entry.type, expected)
-  throw invalid(key, `found ${quote(entry.type)}, expected ${expected}.`)
+  throw unexpected(keyPath(path, 'type'), entry.type, expected)
 }
 
 /** One credential per server: `auth`, `oauth` and an `Authorization` header exclude each other. */

@@ -1,5 +1,5 @@
 import type { StdioServerDefinition } from '../definitions.ts'
-import { invalid, isRecord, keyPath, quote, unexpected } from './problem.ts'
+import { invalid, isRecord, keyPath, unexpected } from './problem.ts'
 import { disabled, type ServerEntry, timeout } from './server-entry.ts'
 
 /** An entry with a `command`. Its files (`cwd`, `envFile`) are neither resolved nor read here. Throws `config_invalid`. */
@@ -10,10 +10,7 @@ export function stdioServer(
 ): StdioServerDefinition {
   const command = text(entry.command, keyPath(path, 'command'))
   if ('type' in entry && entry.type !== 'stdio') {
-    const key = keyPath(path, 'type')
-    const expected = '"stdio" beside `command`'
-    if (typeof entry.type !== 'string') throw unexpected(key, entry.type, expected)
-    throw invalid(key, `found ${quote(entry.type)}, expected ${expected}.`)
+    throw unexpected(keyPath(path, 'type'), entry.type, '"stdio" beside `command`')
   }
   for (const key of ['auth', 'oauth']) {
     if (key in entry) {

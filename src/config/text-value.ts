@@ -1,4 +1,4 @@
-import { invalid, keyPath, quote, unexpected } from './problem.ts'
+import { invalid, keyPath, unexpected } from './problem.ts'
 
 /** A non-empty string without control characters. Throws `config_invalid`; the text is not shown, it may be a secret. */
 export function text(value: unknown, key: string): string {
@@ -42,6 +42,7 @@ export function scope(value: unknown, key: string): string {
   if (tokens.length === 0)
     throw unexpected(key, value, 'at least one scope', 'Leave it out to ask for the default.')
   const bad = tokens.find((token) => !/^[\u0021\u0023-\u005b\u005d-\u007e]+$/.test(token))
-  if (bad !== undefined) throw invalid(key, `${quote(bad)} is no scope.`, 'Scopes are separated by spaces.')
+  if (bad !== undefined)
+    throw invalid(key, 'one of the values is no scope.', 'Scopes are separated by spaces.')
   return tokens.join(' ')
 }

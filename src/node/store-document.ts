@@ -66,7 +66,7 @@ export function currentVersion({ migrations }: Pick<Envelope, 'migrations'>): nu
 export function decodeEnvelope(text: string, envelope: Envelope): Decoded<JsonObject> {
   let value: JsonValue
   try {
-    value = JSON.parse(text) as JsonValue
+    value = parseJson(text)
   } catch {
     return { state: 'damaged' }
   }
@@ -79,6 +79,14 @@ export function decodeEnvelope(text: string, envelope: Envelope): Decoded<JsonOb
   const isVersion = typeof version === 'number' && Number.isInteger(version) && version >= 1
   if (!isVersion || isDeeperThan(value, DEEPEST)) return { state: 'damaged' }
   return migrated(value, envelope.migrations.slice(version - 1), current)
+}
+
+/** What no JSON can say (`1e400`) is `null` from the start, as it would be after the next write. */
+function parseJson(text: string): JsonValue {
+  if (!/\d[eE]\+?\d{3}|\d{300}/.test(text)) return JSON.parse(text)
+  return JSON.parse(text, (_name, value) =>
+    typeof value === 'number' && !Number.isFinite(value) ? null : value,
+  )
 }
 
 /** A document that its migration cannot read is not what its version says. */
