@@ -199,6 +199,7 @@ export interface Warning extends Partial<OfServer> {
     | 'unknown_config_key'
     | 'secret_in_version_control'
     | 'no_refresh_token'
+    | 'issuer_moved'
     | 'record_does_not_fit'
     | 'not_revoked'
     | 'keychain_unavailable'

@@ -78,7 +78,7 @@ export function createRuntime(
   const network = createNetwork({ fetch, whereabouts, clock, emit, userAgent })
   return {
     network: (server, serverUrl, said) => network(server, serverUrl, { ...said, publicOnly }),
-    judgesAddresses: whereabouts !== undefined,
+    judgesAddresses: whereabouts?.judgesAll ?? false,
     clock,
     store:
       typeof store !== 'string'

@@ -27,6 +27,8 @@ export const ADDRESS_REFUSED = 'ERR_ADDRESS_REFUSED'
 
 /** What a platform that makes its own connections knows of where names lead. */
 export interface Whereabouts {
+  /** False where a proxy resolves names: then only what is connected to directly is judged by its addresses. */
+  readonly judgesAll: boolean
   /** Rejects with a cause of code {@link ADDRESS_REFUSED} when one of the addresses of a host is not within `reach`. */
   readonly assertWithin: (hostname: string, reach: Reach) => Promise<void>
   /** Whether this https origin is served, with a certificate for its name, from an address in a private network. */
@@ -288,7 +290,7 @@ export interface SecretReader {
 /** Everything concrete, gathered in one place (`node.ts` for Node, `index.ts` elsewhere). */
 export interface Platform {
   readonly fetch: ReachingFetch
-  /** Absent where something else resolves names: a proxy, the runtime's own `fetch`. */
+  /** Absent where the runtime's own `fetch` resolves names. */
   readonly whereabouts?: Whereabouts
   readonly clock: Clock
   /**

@@ -1,3 +1,4 @@
+import { isUrl } from '../errors/shown-url.ts'
 import { isEcho } from '../oauth/echo.ts'
 import { rememberSent, sentSecrets } from '../oauth/sent-secrets.ts'
 import type { Fetch } from '../ports.ts'
@@ -41,7 +42,7 @@ function redirectTarget(
   const keepsMethod = response.status === 307 || response.status === 308
   const isRead = ['GET', 'HEAD'].includes(method) && [301, 302, 303].includes(response.status)
   if (!keepsMethod && !isRead) return undefined
-  if (!URL.canParse(location, url)) return undefined
+  if (!isUrl(location, url)) return undefined
   const target = new URL(location, url)
   // A credential in an address ends in the logs of everybody on the way.
   if (isEcho(target.href, sentSecrets(response).credentials)) return undefined

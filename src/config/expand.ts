@@ -70,7 +70,7 @@ export const SOURCE_KEY = /(_file|_env|_command|File|Env|Command)$/
  * authorization server elsewhere, have a token made for somebody else's server, or keep the person from being asked.
  */
 export const VOUCHING_KEY =
-  /^(oauth_provider|oauthProvider|authorization_hosts|authorizationHosts|missing_pkce_metadata|missingPkceMetadata|resource)$/
+  /^(oauth_provider|oauthProvider|authorization_hosts|authorizationHosts|missing_pkce_metadata|missingPkceMetadata|private_addresses|privateAddresses|resource)$/
 
 const READS =
   'refers to something of this machine, but nobody vouched for {file}, and what it names would be sent where this file says.'

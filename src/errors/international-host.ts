@@ -24,7 +24,8 @@ const ALPHABETS =
 export function internationalHost(host: string): InternationalHost | undefined {
   const hostname = host.replace(/:\d*$/, '')
   if (!/(^|\.)xn--/.test(hostname)) return undefined
-  const letters = hostname
+  // What is longer than any name of a computer (RFC 1035 §2.3.4) is slow to decode.
+  const letters = (hostname.length > 253 ? '' : hostname)
     .split('.')
     .map((label) => (label.startsWith('xn--') ? decodePunycode(label.slice(4)) : label))
     .join('.')

@@ -29,8 +29,16 @@ export async function discoverPinned(
   const known = settings.issuer ?? pinned
   const preferred = known === undefined ? knownIssuers : [known]
   const discovery = await discover({ ...request, knownIssuers: preferred }, context)
-  assertPinned(discovery.metadata.issuer, settings, { pinned, acceptMove }, context)
+  const { issuer } = discovery.metadata
+  assertPinned(issuer, settings, { pinned, acceptMove }, context)
+  if (known !== undefined && issuer !== known) tellMove(issuer, known, context)
   return discovery
+}
+
+/** The credentials of the configuration go elsewhere from now on: nobody should miss that. */
+function tellMove(issuer: string, before: string, { emit, server }: FlowContext): void {
+  const message = `The credentials under \`auth\` now go to the authorization server ${quoteServerText(issuer)}, and no longer to ${quoteServerText(before)}.`
+  emit({ type: 'warning', server, code: 'issuer_moved', message })
 }
 
 /** @throws `issuer_mismatch` where the credentials of the configuration belong to another authorization server */

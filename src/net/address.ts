@@ -15,7 +15,7 @@ const KINDS: Readonly<Record<string, AddressKind>> = {
   unspecified: 'loopback',
 }
 
-const BENCHMARK = ipaddr.IPv4.parseCIDR('198.18.0.0/15')
+const BENCHMARK = ipaddr.IPv4.parseCIDR('198.18.0.0/16')
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3')
 
 /** Ranges of IPv6 that stand for an IPv4 address, with the byte where that begins. */
@@ -47,8 +47,9 @@ export function addressKind(address: string): AddressKind {
 }
 
 /**
- * Whether a connection that may go as far as `reach` may be made to an address that a name led to. 198.18.0.0/15 is what
- * a VPN's resolver answers for every name in the world; nobody's machines are there.
+ * Whether a connection that may go as far as `reach` may be made to an address that a name led to. 198.18.0.0/16 is what
+ * the resolvers of VPN clients answer for every name in the world. Its other half is not let through: some clouds put
+ * containers there.
  */
 export function isWithinReach(address: string, reach: Reach): boolean {
   if (reach === 'any') return true

@@ -20,7 +20,7 @@ export function createNetwork({ whereabouts, ...parts }: NetworkParts) {
       judgeUrl: policy.judge,
       judgePage: async (text, purpose) => {
         const url = policy.judge(text, purpose)
-        if (whereabouts && literalAddress(url.hostname) === undefined) {
+        if (whereabouts?.judgesAll && literalAddress(url.hostname) === undefined) {
           await within(url, (reach) => assertWithin(whereabouts, url, reach, purpose))
         }
         return url

@@ -1,4 +1,5 @@
 import { isLatchkeyError } from '../errors/index.ts'
+import { isUrl } from '../errors/shown-url.ts'
 import type { Stage } from '../events.ts'
 import type { Fetch, SignTry, StageOptions } from '../ports.ts'
 import { sleep } from '../sleep.ts'
@@ -86,7 +87,7 @@ async function followRedirects(
 function redirectTarget(response: Response, url: string): URL | undefined {
   const location = response.headers.get('location')
   if (location === null || !REDIRECTS.includes(response.status)) return undefined
-  return URL.canParse(location, url) ? new URL(location, url) : undefined
+  return isUrl(location, url) ? new URL(location, url) : undefined
 }
 
 /** A probe carries the configured headers, API keys among them: they are for the configured origin alone. */

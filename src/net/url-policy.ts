@@ -1,5 +1,5 @@
 import { UrlRefusedError } from '../errors/index.ts'
-import { shownUrl } from '../errors/shown-url.ts'
+import { isUrl, shownUrl } from '../errors/shown-url.ts'
 import type { NetworkOptions, Reach } from '../ports.ts'
 import { addressKind, literalAddress } from './address.ts'
 
@@ -28,7 +28,7 @@ export function createUrlPolicy(serverUrl: string, options: NetworkOptions = {})
   const named = reachOfNamed(server, privateAddresses, publicOnly)
   return {
     judge(text, purpose) {
-      const url = URL.canParse(text) ? new URL(text) : undefined
+      const url = isUrl(text) ? new URL(text) : undefined
       if (!url) throw refused(text, purpose, 'it is not a URL')
       if (url.username || url.password) throw refused(text, purpose, 'it carries a user name or password')
       // The user chose these origins; everything else was named by a server.

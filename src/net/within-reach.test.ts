@@ -11,6 +11,7 @@ function corporate(serverUrl: string, isPrivate: boolean) {
   const asked: string[] = []
   const tried: Reach[] = []
   const whereabouts: Whereabouts = {
+    judgesAll: true,
     assertWithin: async () => {},
     isPrivate: async (origin) => {
       asked.push(origin)
@@ -50,6 +51,7 @@ test('nor one without a certificate: a DNS answer shows nothing', async () => {
 
 test('another failure is not a reason to look further', async () => {
   const whereabouts: Whereabouts = {
+    judgesAll: true,
     assertWithin: async () => {},
     isPrivate: () => Promise.reject(new Error('nobody asks')),
   }

@@ -1,6 +1,6 @@
 import type { Reach, ReachingFetch, Whereabouts } from '../ports.ts'
 import type { HttpConnections } from './http-connections.ts'
-import { proxiesOf } from './proxy-environment.ts'
+import { checkedProxies, proxiesOf } from './proxy-environment.ts'
 
 export interface HttpClientOptions {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -10,8 +10,7 @@ export interface HttpClientOptions {
 
 export interface HttpClient {
   readonly fetch: ReachingFetch
-  /** Absent behind a proxy, which resolves names itself. */
-  readonly whereabouts?: Whereabouts
+  readonly whereabouts: Whereabouts
 }
 
 /** Node's `fetch` on connections of our own, which are loaded with the first request. */
@@ -20,11 +19,12 @@ export function createHttpClient({ env, isWithinReach }: HttpClientOptions): Htt
   let loading: Promise<HttpConnections> | undefined
   const load = () => {
     loading ??= import('./http-connections.ts').then(
-      ({ HttpConnections }) => new HttpConnections(isWithinReach, proxies),
+      ({ HttpConnections }) => new HttpConnections(isWithinReach, proxies && checkedProxies(proxies)),
     )
     return loading
   }
   const whereabouts: Whereabouts = {
+    judgesAll: proxies === undefined,
     assertWithin: async (hostname, reach) => (await load()).assertWithin(hostname, reach),
     isPrivate: async (origin) => (await load()).isPrivate(origin),
   }
@@ -33,6 +33,6 @@ export function createHttpClient({ env, isWithinReach }: HttpClientOptions): Htt
       const dispatcher = (await load()).dispatcher(reach)
       return globalThis.fetch(input, { ...init, dispatcher } as RequestInit)
     },
-    ...(!proxies && { whereabouts }),
+    whereabouts,
   }
 }

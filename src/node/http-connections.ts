@@ -14,7 +14,7 @@ type Connect = buildConnector.connector
  * to, so that no second answer of a resolver can lead elsewhere. Connections are kept and shared by all who may reach
  * as far, never with others.
  */
-export class HttpConnections implements Whereabouts {
+export class HttpConnections implements Omit<Whereabouts, 'judgesAll'> {
   readonly #isWithinReach: (address: string, reach: Reach) => boolean
   readonly #proxies: Proxies | undefined
   readonly #dispatchers = new Map<Reach, Dispatcher>()
@@ -47,10 +47,17 @@ export class HttpConnections implements Whereabouts {
   }
 
   async isPrivate(origin: string): Promise<boolean> {
-    if (!this.#servedFrom.has(origin)) await shakeHands(this.#connector('any'), new URL(origin))
+    if (!this.#servedFrom.has(origin)) await this.#introduce(origin)
     const address = this.#servedFrom.get(origin)
     if (address === undefined) return false
     return !this.#isWithinReach(address, 'public') && this.#isWithinReach(address, 'private')
+  }
+
+  /** Behind a proxy by a request, so that it is not gone around. Whatever goes wrong shows nothing. */
+  async #introduce(origin: string): Promise<void> {
+    if (!this.#proxies) return shakeHands(this.#connector('any'), new URL(origin))
+    const bare = { method: 'HEAD', redirect: 'manual', dispatcher: this.dispatcher('any') } as RequestInit
+    await globalThis.fetch(origin, bare).catch(() => {})
   }
 
   #makeDispatcher(reach: Reach): Dispatcher {

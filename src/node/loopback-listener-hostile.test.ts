@@ -240,7 +240,7 @@ describe('what a page in the browser sends without the person', () => {
       (kind) => new RegExp(`class="${kind}" href="([^"]+)"`).exec(page)![1]!,
     )
     for (const link of links) {
-      for (const site of ['cross-site', 'same-site', 'none']) {
+      for (const site of ['cross-site', 'same-site']) {
         const answer = await get(link, fetchMetadata('navigate', 'document', site))
         expect(answer).toMatch(/^HTTP\/1\.1 403 /)
         expect(answer).not.toContain(expected.authorizationUrl)

@@ -7,7 +7,7 @@ export interface LoopbackRequest {
   readonly query: URLSearchParams
   /** The browser only guesses that the person may go there. */
   readonly prefetch: boolean
-  /** The browser does not say that it was a page of this very port that led here. */
+  /** The browser says that it was a page of another origin that led here. */
   readonly fromElsewhere: boolean
 }
 
@@ -45,7 +45,7 @@ export function readRequest(request: IncomingMessage, port: number): LoopbackReq
     path: mark < 0 ? target : target.slice(0, mark),
     query: new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1)),
     prefetch: `${request.headers['sec-purpose'] ?? ''} ${request.headers.purpose ?? ''}`.includes('prefetch'),
-    fromElsewhere: (request.headers['sec-fetch-site'] ?? 'same-origin') !== 'same-origin',
+    fromElsewhere: !isOfThisPort(request),
   }
 }
 
@@ -57,10 +57,17 @@ function carriesMore({ headers }: IncomingMessage): boolean {
 
 /**
  * A browser says what a page asks for without the person: picture, frame, `fetch`. Not `Sec-Fetch-Mode`: Node's own
- * `fetch`, with which a program may stand in for the person, always sends `cors`.
+ * `fetch`, with which a program may stand in for the person, always sends `cors`. `empty` is also what the service
+ * worker of a program that had this port before makes of a navigation.
  */
-function isNavigation({ headers }: IncomingMessage): boolean {
-  return (headers['sec-fetch-dest'] ?? 'document') === 'document'
+function isNavigation(request: IncomingMessage): boolean {
+  const destination = request.headers['sec-fetch-dest'] ?? 'document'
+  return destination === 'document' || (destination === 'empty' && isOfThisPort(request))
+}
+
+/** Asked for by a page of this port, or typed by a person, as far as the browser says. */
+function isOfThisPort({ headers }: IncomingMessage): boolean {
+  return ['same-origin', 'none'].includes(headers['sec-fetch-site'] ?? 'none')
 }
 
 function namesOf(port: number): string[] {

@@ -21,7 +21,10 @@ export function startProgram({ file, args, env }: Program): RunningProgram {
   const child = spawn(file, args, { env, stdio: 'inherit', shell: false })
   return {
     ended: new Promise((resolve, reject) => {
-      child.once('error', reject)
+      // Also for a signal that may not be sent, to a program of another user: that one runs on.
+      child.on('error', (error) => {
+        if (child.pid === undefined) reject(error)
+      })
       child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal!]))
     }),
     signal: (name) => void child.kill(name),

@@ -1,9 +1,13 @@
+import { ConfigInvalidError } from '../errors/index.ts'
+
 /** The proxies of an environment, as undici's `EnvHttpProxyAgent` takes them. Empty: none for this scheme. */
 export interface Proxies {
   readonly httpProxy: string
   readonly httpsProxy: string
   readonly noProxy: string
 }
+
+const SCHEMES = ['http:', 'https:', 'socks5:']
 
 /** What is on this machine is never asked for through a proxy. */
 const NEVER = ['localhost', '127.0.0.1', '[::1]']
@@ -17,5 +21,28 @@ export function proxiesOf(env: Readonly<Record<string, string | undefined>>): Pr
   const httpsProxy = env.https_proxy || env.HTTPS_PROXY || ''
   const exceptions = (env.no_proxy || env.NO_PROXY || '').split(/[,\s]+/).filter(Boolean)
   if ((!httpProxy && !httpsProxy) || exceptions.includes('*')) return undefined
-  return { httpProxy, httpsProxy, noProxy: [...NEVER, ...exceptions].join(',') }
+  const [http, https] = [httpProxy, httpsProxy].map(withScheme) as [string, string]
+  return { httpProxy: http, httpsProxy: https, noProxy: [...NEVER, ...exceptions].join(',') }
+}
+
+/** As curl and others take it: `proxy.example:3128` is an http proxy. */
+function withScheme(proxy: string): string {
+  return proxy === '' || proxy.includes('://') ? proxy : `http://${proxy}`
+}
+
+/** @throws `config_invalid` for a proxy that cannot be used; its address, which may hold a password, is not shown */
+export function checkedProxies(proxies: Proxies): Proxies {
+  for (const [variable, proxy] of [
+    ['HTTP_PROXY', proxies.httpProxy],
+    ['HTTPS_PROXY', proxies.httpsProxy],
+  ] as const) {
+    if (proxy === '' || (URL.canParse(proxy) && SCHEMES.includes(new URL(proxy).protocol))) continue
+    throw new ConfigInvalidError({
+      key: variable,
+      message: `The environment variable ${variable} names no proxy that can be used.`,
+      remedy:
+        'Expected an address as http://proxy.example:3128 (or https:, socks5:). Unset it to go without.',
+    })
+  }
+  return proxies
 }

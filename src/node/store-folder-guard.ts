@@ -2,7 +2,7 @@ import { constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, open, stat } from 'node:fs/promises'
 import type { StoreFailedError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
-import { isOpenToOthers, isOwnOrRoots, weakStep } from './path-steps.ts'
+import { isOwnOrRoots, weakStep } from './path-steps.ts'
 import { refused, systemCode } from './store-folder-error.ts'
 
 /**
@@ -82,7 +82,8 @@ export function createStoreGuard({ emit, uid }: StoreGuardOptions): StoreGuard {
       if (stats.uid !== uid) throw refused(file, `belongs to user ${stats.uid}`, MOVE_AWAY)
       // Whoever made the other name chose what is read here, and would see it changed.
       if (stats.nlink > 1) throw refused(file, 'has a second name (a hard link)', ownFile(file))
-      if (hasModes && isOpenToOthers(stats)) {
+      // A group alone is narrowed below: some volumes give every file one.
+      if (hasModes && stats.mode & 0o002) {
         throw refused(
           file,
           `can be written by other users (mode ${octal(stats.mode)})`,

@@ -1,6 +1,6 @@
 import { ResourceMismatchError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
-import { shownUrl } from '../errors/shown-url.ts'
+import { isUrl, shownUrl } from '../errors/shown-url.ts'
 import type { Fetch } from '../ports.ts'
 import { type Answer, readAnswer, stringListMember, stringMember } from './answer.ts'
 
@@ -34,13 +34,13 @@ export async function requestResourceMetadata(
 /** `undefined` when the answer is no such document. */
 export function processResourceMetadata({ ok, members }: Answer): ResourceMetadata | undefined {
   const resource = members && stringMember(members, 'resource')
-  if (!ok || !members || !resource || !URL.canParse(resource)) return undefined
+  if (!ok || !members || !resource || !isUrl(resource)) return undefined
   const scopes = stringListMember(members, 'scopes_supported')
   const name = stringMember(members, 'resource_name')
   return {
     resource,
     authorization_servers: (stringListMember(members, 'authorization_servers') ?? []).filter((issuer) =>
-      URL.canParse(issuer),
+      isUrl(issuer),
     ),
     ...(scopes?.length && { scopes_supported: scopes }),
     ...(name && { resource_name: name }),

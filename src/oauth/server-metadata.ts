@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import { IssuerMismatchError, PkceUnsupportedError } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
+import { isUrl } from '../errors/shown-url.ts'
 import type { Fetch, JsonObject } from '../ports.ts'
 import { type Answer, cleanResponse, readAnswer, stringListMember, stringMember } from './answer.ts'
 
@@ -106,7 +107,7 @@ export function defaultServerMetadata(serverUrl: string) {
 }
 
 function hasEndpoints(members: JsonObject, needed: NeededEndpoints): boolean {
-  return needed.every((name) => URL.canParse(stringMember(members, name) ?? ''))
+  return needed.every((name) => isUrl(stringMember(members, name) ?? ''))
 }
 
 /** Of what is supported, all but these are lists: `authorization_response_iss_parameter_supported`. */
