@@ -127,7 +127,7 @@ function callback(members: Record<string, string>) {
 
 type Script = NonNullable<ScriptedAuthorizationServer['scripts'][Endpoint]>
 
-describe('what servers say while somebody signs in', () => {
+describe('S22: what servers say while somebody signs in', () => {
   let rows = 0
   const challenge =
     (header: string): Script =>
@@ -230,7 +230,7 @@ describe('what servers say while somebody signs in', () => {
   })
 })
 
-describe('what servers say later', () => {
+describe('S22: what servers say later', () => {
   test('tools, their arguments and their errors', async () => {
     expect((await calmly('tools', 'tools')).stdout).toContain('steering')
     expect((await calmly('tools', 'tools', '--json')).code).toBe(0)
@@ -274,7 +274,7 @@ describe('what servers say later', () => {
   })
 })
 
-describe('names', () => {
+describe('S22: names', () => {
   test.each<[string, string[]]>([
     ['a server', ['login', STEERING, ...always]],
     ['a server with a URL of it', ['status', `http://127.0.0.1/${STEERING}`]],
