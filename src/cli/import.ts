@@ -12,7 +12,7 @@ import { errorDocument, errorLines } from './error-report.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { Flags } from './flags.ts'
 import { DONE, ForeignLogins, type FoundLogin, IN_WORK } from './foreign-logins.ts'
-import { chooseServer } from './server-choice.ts'
+import { chooseServer, shownPath } from './server-choice.ts'
 import { withFlags } from './server-settings.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -208,7 +208,7 @@ function keyOf({ root, tokens }: ForeignPlace): string {
 
 function ambiguous({ files }: FoundLogin, meant: readonly string[]): UsageError {
   return new UsageError(
-    `${files[0]!.path} could be the login of ${meant.join(' or of ')}. It was left as it is.`,
+    `${shownPath(files[0]!.path)} could be the login of ${meant.join(' or of ')}. It was left as it is.`,
     'Where one server has several logins, say which: latchkey import PROGRAM SERVER. Else sign in to each.',
   )
 }
@@ -217,14 +217,14 @@ function notWhole({ files }: FoundLogin): StoreFailedError {
   const paths = files.map(({ path }) => path)
   return new StoreFailedError({
     location: paths[0]!,
-    message: `${paths.join(' with ')} holds no whole login. It was left as it is.`,
+    message: `${paths.map(shownPath).join(' with ')} holds no whole login. It was left as it is.`,
     remedy: 'Sign in with `latchkey login` instead.',
   })
 }
 
 function sentence({ server, account, outcome, files, renewable }: Imported, program: string): string {
   const who = cleanServerText(account === null ? server : `${server} (account ${account})`)
-  const where = files.map((file) => `\n  ${file}`).join('')
+  const where = files.map((file) => `\n  ${shownPath(file)}`).join('')
   switch (outcome) {
     case 'taken':
       return `Took over the login for ${who}. The files of ${program} are kept as:${where}`

@@ -62,7 +62,7 @@ export async function chooseStored(
   const [client] = clients
   if (clients.includes(null) || client == null) return definition
   if (clients.length > 1) {
-    const ids = clients.map((id) => `--client-id ${id}`)
+    const ids = clients.map((id) => `--client-id ${cleanServerText(String(id))}`)
     throw new UsageError('There are logins of several clients at this URL.', `Say which: ${ids.join(' or ')}`)
   }
   return { ...definition, auth: { method: 'oauth', settings: { ...settings, client_id: client } } }
@@ -86,7 +86,7 @@ function named(name: string, { definitions, untrusted, userFile, paths }: Server
         ? [`It has: ${known.join(', ')}.`]
         : []),
     paths.length === 0
-      ? `Give a whole URL (https://…), or add the server to ${userFile}.`
+      ? `Give a whole URL (https://…), or add the server to ${shownPath(userFile)}.`
       : 'Or give a whole URL (https://…).',
     ...(untrusted === undefined ? [] : [untrustedHint(untrusted)]),
   ]
@@ -94,16 +94,21 @@ function named(name: string, { definitions, untrusted, userFile, paths }: Server
     message:
       paths.length === 0
         ? `There is no server ${quote(name)}: no config file was found.`
-        : `There is no server ${quote(name)} in ${paths.join(' or ')}.`,
+        : `There is no server ${quote(name)} in ${paths.map(shownPath).join(' or ')}.`,
     remedy: remedy.join('\n'),
     server: name,
     known,
   })
 }
 
+/** A path as it is shown: whoever named a folder, in an archive or a repository, may have chosen it. */
+export function shownPath(path: string): string {
+  return cleanServerText(path, 1000)
+}
+
 /** What to say of a config file that lies there and is not used. */
 export function untrustedHint(path: string): string {
-  const shown = cleanServerText(path, 1000)
+  const shown = shownPath(path)
   return `${shown} is not used, as anybody could have put it there. If you know it: latchkey trust ${shown}`
 }
 

@@ -1,6 +1,7 @@
 import type { LoginStatus } from '../credentials/login-status.ts'
 import type { HttpServerDefinition, InvalidServer, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, type LatchkeyError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import { serverStatus } from '../latchkey.ts'
 import type { Invocation } from './arguments.ts'
 import type { CommandContext } from './context.ts'
@@ -8,7 +9,7 @@ import { errorDocument } from './error-report.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { Flags } from './flags.ts'
 import { nextCommand } from './next-command.ts'
-import { chooseStored, untrustedHint } from './server-choice.ts'
+import { chooseStored, shownPath, untrustedHint } from './server-choice.ts'
 import { withFlags } from './server-settings.ts'
 import { statusBlock } from './status-block.ts'
 import { identityOf, storedServers } from './stored-servers.ts'
@@ -110,7 +111,7 @@ function block(shown: Shown, now: number): string[] {
   if (shown.kind === 'unusable') {
     const { server, error } = shown
     return [
-      `${server}: cannot be used${off}`,
+      `${cleanServerText(server)}: cannot be used${off}`,
       ...fields([
         ['error', error.summary],
         ...(error.remedy === '' ? [] : [['next', error.remedy] as const]),
@@ -119,7 +120,8 @@ function block(shown: Shown, now: number): string[] {
   }
   const status = shown.disabled ? { ...shown.status, next: '' } : shown.status
   const [heading = '', ...rest] = statusBlock(status, now)
-  const program = shown.command === undefined ? [] : fields([['program', shown.command]])
+  const program =
+    shown.command === undefined ? [] : fields([['program', cleanServerText(shown.command, 2000)]])
   return [heading + off, ...rest, ...program]
 }
 
@@ -132,7 +134,9 @@ function documentOf(shown: Shown): Record<string, unknown> {
 async function nothing(context: CommandContext): Promise<string> {
   const { paths, userFile } = await context.servers()
   const where =
-    paths.length === 0 ? `there is no config file (${userFile})` : `${paths.join(' and ')} names no server`
+    paths.length === 0
+      ? `there is no config file (${shownPath(userFile)})`
+      : `${paths.map(shownPath).join(' and ')} names no server`
   return `No login is stored, and ${where}.\n  Sign in with: latchkey login https://…\n`
 }
 

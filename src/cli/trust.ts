@@ -4,6 +4,7 @@ import { shellWord } from '../credentials/login-command.ts'
 import type { Invocation } from './arguments.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT } from './exit-codes.ts'
+import { shownPath } from './server-choice.ts'
 import { duration } from './times.ts'
 
 /** `latchkey trust FILE [--forget]` and `latchkey trust --list` */
@@ -27,7 +28,7 @@ async function remember(path: string, context: CommandContext): Promise<number> 
       servers.length === 0 ? '  It names no server.' : `  Its servers: ${servers.map(shown).join(', ')}.`,
       ...reach.flatMap(reachLines),
       '  When it changes, it has to be trusted again.',
-      `  Not what you want? latchkey trust ${shellWord(file.path)} --forget\n`,
+      `  Not what you want? latchkey trust ${shellWord(shownPath(file.path))} --forget\n`,
     ].join('\n'),
   )
   return EXIT.done

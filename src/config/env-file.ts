@@ -1,3 +1,4 @@
+import { cleanServerText } from '../errors/server-text.ts'
 import { invalid } from './problem.ts'
 
 /**
@@ -21,7 +22,7 @@ export function parseEnvFile(text: string, path: string): Record<string, string>
     }
     // Only for what is wrong: counted for every line, a long file would take minutes.
     const start = offset
-    const place = () => `${path}:${source.slice(0, start).split('\n').length}`
+    const place = () => `${cleanServerText(path, 1000)}:${source.slice(0, start).split('\n').length}`
     line.lastIndex = offset
     const name = line.exec(source)?.[1]
     if (name === undefined) throw invalid(place(), 'expected NAME=value.')

@@ -1,5 +1,5 @@
 import { ConfigUntrustedError } from '../errors/index.ts'
-import { invalid, isRecord, keyPath, quote } from './problem.ts'
+import { EVERY_UNSAFE, invalid, isRecord, keyPath, quote } from './problem.ts'
 
 /** Environment variables by name, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -177,5 +177,5 @@ function untrusted(key: string, because: string, path: string): ConfigUntrustedE
 /** A path as a person can paste it into a shell. */
 function shellWord(path: string): string {
   if (/^[\w@%+=:,./~-]+$/.test(path) && !path.startsWith('-')) return path
-  return `'${path.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?').replaceAll("'", `'\\''`)}'`
+  return `'${path.replace(EVERY_UNSAFE, '?').replaceAll("'", `'\\''`)}'`
 }

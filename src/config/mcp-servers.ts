@@ -1,5 +1,6 @@
 import type { HttpServerDefinition, InvalidServer, LoadedConfig, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 import type { Warning } from '../events.ts'
 import type { Environment, Expansion } from './expand.ts'
 import type { HttpServerConfig } from './input.ts'
@@ -53,7 +54,7 @@ export function definitionsFromText(text: string, options: TextOptions): LoadedC
 function secretsWarning(table: ServerTable, path: string): Warning[] {
   const keys = literalSecrets(table)
   if (keys.length === 0) return []
-  const message = `${path} is in a git working tree and holds secrets as plain text (${keys.join(', ')}). Write "\${VARIABLE}" instead, so that they are not committed.`
+  const message = `${cleanServerText(path, 1000)} is in a git working tree and holds secrets as plain text (${keys.join(', ')}). Write "\${VARIABLE}" instead, so that they are not committed.`
   return [{ type: 'warning', code: 'secret_in_version_control', message }]
 }
 

@@ -1,4 +1,5 @@
 import { type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser'
+import { cleanServerText } from '../errors/server-text.ts'
 import { invalid, quote } from './problem.ts'
 
 /** Far more than any configuration needs, far less than the stack holds. */
@@ -14,13 +15,14 @@ export function parseConfigText(text: string, path: string): unknown {
   const errors: ParseError[] = []
   // A byte order mark is an editor's, not the document's. A space keeps the columns right.
   const source = text.startsWith('\ufeff') ? ` ${text.slice(1)}` : text
-  const place = (offset: number) => `${path}:${position(source, offset)}`
+  const file = cleanServerText(path, 1000)
+  const place = (offset: number) => `${file}:${position(source, offset)}`
   if (source.trim() === '') throw invalid(place(0), 'the file is empty, expected {"mcpServers": {…}}.')
   let root: Node | undefined
   try {
     root = parseTree(source, errors, { allowTrailingComma: true })
   } catch (error) {
-    if (error instanceof RangeError) throw invalid(path, `nested more than ${MAX_DEPTH} levels deep.`)
+    if (error instanceof RangeError) throw invalid(file, `nested more than ${MAX_DEPTH} levels deep.`)
     throw error
   }
   const [first] = errors

@@ -8,7 +8,8 @@ export function keyPath(path: string, key: string | number): string {
   return path === '' ? key : `${path}.${key}`
 }
 
-const EVERY_UNSAFE = new RegExp(UNSAFE_CHARACTER, 'gu')
+/** For `replace`. */
+export const EVERY_UNSAFE = new RegExp(UNSAFE_CHARACTER, 'gu')
 
 /** Text from a configuration, in quotes and harmless on a terminal: control, bidi and invisible characters are escaped. */
 export function quote(text: string): string {

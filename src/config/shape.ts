@@ -1,3 +1,4 @@
+import { cleanServerText } from '../errors/server-text.ts'
 import { nearestKey } from './nearest-key.ts'
 import { invalid, isRecord, quote, unexpected } from './problem.ts'
 
@@ -16,7 +17,7 @@ export interface ServerTable {
  * `place` is the file, for messages about the document itself; `''` for an object. Throws `config_invalid`.
  */
 export function findServers(document: unknown, place = ''): ServerTable {
-  const root = place === '' ? 'config' : place
+  const root = place === '' ? 'config' : cleanServerText(place, 1000)
   if (!isRecord(document)) throw unexpected(root, document, 'an object: {"mcpServers": {…}}')
   const candidates: [path: string, servers: unknown][] = []
   if (Object.hasOwn(document, 'mcpServers')) candidates.push(['mcpServers', document.mcpServers])

@@ -1,4 +1,5 @@
 import { StoreFailedError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
 
 /** What the person can do, by the system's error code. */
 const REMEDIES: Readonly<Record<string, string>> = {
@@ -20,7 +21,7 @@ export async function asStoreFailure<T>(path: string, act: string, work: () => P
     if (code === undefined) throw error
     throw new StoreFailedError({
       location: path,
-      message: `${path} could not be ${act} (${code}).`,
+      message: `${cleanServerText(path, 1000)} could not be ${act} (${code}).`,
       remedy: REMEDIES[code] ?? 'Set LATCHKEY_HOME to another folder if this one cannot be used.',
       cause: error,
     })
@@ -37,7 +38,7 @@ export function systemCode(error: unknown): string | undefined {
 export function refused(path: string, because: string, remedy: string): StoreFailedError {
   return new StoreFailedError({
     location: path,
-    message: `${path} ${because}, so it is not used for credentials.`,
+    message: `${cleanServerText(path, 1000)} ${because}, so it is not used for credentials.`,
     remedy,
   })
 }

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type HostileScene, type HostileServer, openHostileScene } from '../fixtures/hostile-scene.ts'
 import type { Answer } from '../fixtures/loopback-server.ts'
@@ -104,6 +105,30 @@ describe('S9 CVE-2026-104850: after a good login the MCP server names another au
     expect(lines(evil)).toEqual(['GET /.well-known/oauth-authorization-server'])
     for (const secret of [...secrets, 'mine']) expect(sentTo(evil)).not.toContain(secret)
     expect(all.browsers()).toHaveLength(2)
+  })
+
+  test('a program with a private key: no assertion is signed for the other one, nor sent to it', async () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const private_key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    const evil = await attacker()
+    const all = await scene({
+      moved: {
+        server: { mcp: {}, clients: [{ client_id: 'mine', redirect_uris: [] }] },
+        config: { auth: { grant: 'client_credentials', client_id: 'mine', private_key } },
+      },
+    })
+    const moved = all.hostile.moved!
+    expect(summary(await all.stranger.useAll())).toEqual({ moved: 'alice', good: 'alice' })
+    const assertions = moved.requests.to('/token').map((sent) => parameters(sent).client_assertion)
+    expect(assertions).toEqual([expect.stringMatching(/^ey/)])
+    move(moved, evil)
+    // In the process that has the login, and in one that begins with what is stored.
+    expect(summary(await all.stranger.useAll())).toEqual({ moved: 'issuer_mismatch', good: 'alice' })
+    const { code, stdout } = await all.command('call', 'moved', 'whoami', '--json')
+    expect([code, JSON.parse(stdout).error.code]).toEqual([1, 'issuer_mismatch'])
+    expect(lines(evil).filter((line) => !line.startsWith('GET /.well-known/'))).toEqual([])
+    for (const secret of [...assertions, 'mine']) expect(sentTo(evil)).not.toContain(secret)
+    expect(all.browsers()).toHaveLength(1)
   })
 })
 

@@ -43,7 +43,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => login.close())
 
-describe('markup in the parameters of the callback (GHSA-mxxr-jv3v-6pgc, GHSA-gh95-xx4q-qch8)', () => {
+describe('S15 GHSA-mxxr-jv3v-6pgc: markup in the parameters of the callback', () => {
   test('is not repeated, and every answer forbids what a page could do', async () => {
     for (const each of [...ALL_AT_ONCE, ...ONE_AT_A_TIME]) {
       const answer = await login.ask(`/callback?${each}`)

@@ -21,7 +21,7 @@ function atOneLogin(): void {
 const swappedCase = (text: string) =>
   text.replace(/[a-z]/gi, (letter) => (letter < 'a' ? letter.toLowerCase() : letter.toUpperCase()))
 
-describe('a stray or forged callback', () => {
+describe('S16: a stray or forged callback', () => {
   atOneLogin()
 
   test.each<[string, (state: string) => string, method?: string]>([
@@ -83,7 +83,7 @@ describe('a stray or forged callback', () => {
   })
 })
 
-describe('DNS rebinding: a callback for another host', () => {
+describe('S17 DNS rebinding: a callback for another host', () => {
   atOneLogin()
 
   test.each([

@@ -38,7 +38,7 @@ const post = (path: string, body: string, type = 'application/json') =>
 
 test.each<[string, string]>([
   [
-    'GET /sse with a command (CVE-2025-49596)',
+    'GET /sse with a command',
     'GET /sse?transportType=stdio&command=echo&args[]=hello-from-brower HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n',
   ],
   [
@@ -60,16 +60,16 @@ test.each<[string, string]>([
     'OPTIONS /api/mcp/connect HTTP/1.1\r\nHost: localhost:{port}\r\nOrigin: http://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n',
   ],
   ['CONNECT', 'CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n'],
-])('%s is refused and starts nothing', async (_what, request) => {
+])('S18 CVE-2025-49596: %s is refused and starts nothing', async (_what, request) => {
   const answer = await login.send(request.replaceAll('{port}', String(login.port)))
   expect(answer).not.toMatch(/^HTTP\/1\.1 [123]/)
   expect(answer).not.toMatch(/^access-control-/im)
   expect(existsSync(started)).toBe(false)
 })
 
-test('after all of them the sign-in ends well', () => login.expectTheRealOneToWin())
+test('S18 CVE-2025-49596: after all of them the sign-in ends well', () => login.expectTheRealOneToWin())
 
-requires('proc', existsSync('/proc/net/tcp'))('what listens, as the kernel says', () => {
+requires('proc', existsSync('/proc/net/tcp'))('S18 CVE-2025-49596: what listens, as the kernel says', () => {
   test('a client with an open session, in the middle of a call: nothing', async () => {
     const { command, as, home } = login
     let listening: string[] | undefined

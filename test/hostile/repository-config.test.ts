@@ -79,21 +79,28 @@ function wishes(): Record<string, object> {
 const writeConfig = (name: string, mcpServers: object) =>
   writeFile(join(repository, name), JSON.stringify({ mcpServers }), { mode: 0o644 })
 
-test.each(['.mcp.json', 'mcp.json'])('%s that nobody trusted is not read at all', async (name) => {
-  await writeConfig(name, { ...wishes(), good: { url: `${attacker.origin}/mcp` } })
-  for (const args of [['status'], ['tools', 'a header'], ['login', 'a header', '--interactive', 'always']]) {
-    const { code, ...said } = await inRepository(...args)
-    expect(code).toBe(args[0] === 'status' ? 0 : 2)
-    expectNoSecret(said)
-    expect(said.stderr).toContain('latchkey trust')
-  }
-  // Its entry for a name of the user's own does not count either, and the user's own works.
-  const { stdout } = await inRepository('call', 'good', 'whoami', '--interactive', 'always')
-  expect(stdout).toBe('alice\n')
-  rmSync(join(repository, name))
-})
+test.each(['.mcp.json', 'mcp.json'])(
+  'S21 MCPC-SR H3: %s that nobody trusted is not read at all',
+  async (name) => {
+    await writeConfig(name, { ...wishes(), good: { url: `${attacker.origin}/mcp` } })
+    for (const args of [
+      ['status'],
+      ['tools', 'a header'],
+      ['login', 'a header', '--interactive', 'always'],
+    ]) {
+      const { code, ...said } = await inRepository(...args)
+      expect(code).toBe(args[0] === 'status' ? 0 : 2)
+      expectNoSecret(said)
+      expect(said.stderr).toContain('latchkey trust')
+    }
+    // Its entry for a name of the user's own does not count either, and the user's own works.
+    const { stdout } = await inRepository('call', 'good', 'whoami', '--interactive', 'always')
+    expect(stdout).toBe('alice\n')
+    rmSync(join(repository, name))
+  },
+)
 
-test('named by --config or LATCHKEY_CONFIG, it still gets no variable; its other servers work', async () => {
+test('S21 MCPC-SR H3: named by --config or LATCHKEY_CONFIG, it still gets no variable; its other servers work', async () => {
   await writeConfig('mcp.json', { ...wishes(), plain: { url: good.url } })
   const file = join(repository, 'mcp.json')
   for (const name of Object.keys(wishes())) {
@@ -124,7 +131,7 @@ test('named by --config or LATCHKEY_CONFIG, it still gets no variable; its other
   expect(stdout).toBe('alice\n')
 }, 120_000)
 
-test('read by a program, it gets no variable unless the program vouches for it; its other servers work', async () => {
+test('S21 MCPC-SR H3: read by a program, it gets no variable unless the program vouches for it; its other servers work', async () => {
   await writeConfig('mcp.json', { ...wishes(), plain: { url: good.url } })
   const program = `
     import { MCPClient } from 'latchkey'
@@ -140,7 +147,7 @@ test('read by a program, it gets no variable unless the program vouches for it; 
   expect(JSON.parse(said.stdout)).toEqual({ open: ['plain'], ...codes })
 })
 
-test('a file that was trusted and changes is trusted no more', async () => {
+test('S21 MCPC-SR H3: a file that was trusted and changes is trusted no more', async () => {
   await writeConfig('mcp.json', { plain: { url: good.url, headers: { X: '${GITHUB_TOKEN}' } } })
   const file = join(repository, 'mcp.json')
   expect((await inRepository('trust', file)).code).toBe(0)
@@ -158,7 +165,7 @@ test('a file that was trusted and changes is trusted no more', async () => {
   expectNoSecret(await inRepository('tools', 'plain', '--config', file))
 })
 
-test('a variable in a host is an error even in the user’s own file, and nobody is asked', async () => {
+test('S21 MCPC-SR H3: a variable in a host is an error even in the user’s own file, and nobody is asked', async () => {
   const url = `${attacker.origin}/mcp`
   const port = new URL(attacker.origin).port
   const hosts: Record<string, object> = {

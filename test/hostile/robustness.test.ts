@@ -68,7 +68,7 @@ describe.each<[HostileBodyKind, string]>([
   ['deep', 'response_invalid'],
   ['deep-list', 'response_invalid'],
   ['slow', 'network_failed'],
-])('a body that is %s', (kind, code) => {
+])('S25: a body that is %s', (kind, code) => {
   test('ends in an error wherever it is read, is not read to its end, and stands in nobody’s way', async () => {
     const bodies = new Map([...READ, 'revocation', 'mcp'].map((endpoint) => [endpoint, hostileBody(kind)]))
     const scripts: Record<string, Scripts> = {
@@ -95,7 +95,7 @@ describe.each<[HostileBodyKind, string]>([
   }, 120_000)
 })
 
-describe('values of a token answer', () => {
+describe('S25: values of a token answer', () => {
   const VALUES = [
     '-1',
     '1e400',
@@ -151,7 +151,7 @@ describe('values of a token answer', () => {
   )
 })
 
-describe('challenges', () => {
+describe('S25: challenges', () => {
   const url = (answer: string) => /resource_metadata="([^"]*)"/.exec(answer)![1]!
   /** The real one among things that a careless parser would take for it. */
   const DISGUISES: Record<string, (metadata: string) => string | string[]> = {

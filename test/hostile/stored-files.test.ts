@@ -73,7 +73,7 @@ async function wideEntries(folder: string): Promise<string[]> {
   return modes.filter(({ mode, right }) => mode !== right).map(({ path }) => path)
 }
 
-describe('a wide umask', () => {
+describe('S19: a wide umask', () => {
   test.each(['000', '022', '077'])('%s: what a login leaves is 0600 in 0700, and works', async (umask) => {
     const args = [
       process.execPath,
@@ -98,7 +98,7 @@ describe('a wide umask', () => {
   })
 })
 
-describe('a planted link', () => {
+describe('S19: a planted link', () => {
   const tokens = () => join(store, 'tokens')
   test.each<[string, () => string, 'file' | 'folder' | 'nothing']>([
     ['the file of the tokens, to a file', () => join(tokens(), `${domain}.json`), 'file'],
@@ -165,7 +165,7 @@ describe('a planted link', () => {
   })
 })
 
-describe('a planted hard link', () => {
+describe('S19: a planted hard link', () => {
   test.each([
     ['text', 'as it was\n'],
     ['JSON of another program', '{ "access_token": "theirs" }'],
@@ -199,7 +199,7 @@ describe('a planted hard link', () => {
 const isRoot = process.geteuid?.() === 0
 const NOBODY = 65_534
 
-describe('a store inside a folder that everybody can write', () => {
+describe('S19: a store inside a folder that everybody can write', () => {
   const inside = async () => {
     const parent = join(home.path, 'everybody')
     await mkdir(parent)

@@ -54,7 +54,7 @@ const NAMES = [
   'a/b',
 ]
 
-describe('a server called so in the config', () => {
+describe('S20 CVE-2026-51996: a server called so in the config', () => {
   test('__proto__ is an error of its own; all others work beside it, and each is itself', async () => {
     const other = await startScriptedAuthorizationServer({ mcp: {}, user: 'bob' })
     const mcpServers = Object.fromEntries(
@@ -85,7 +85,7 @@ describe('a server called so in the config', () => {
   })
 })
 
-describe('accounts called so at one server', () => {
+describe('S20 CVE-2026-51996: accounts called so at one server', () => {
   const accounts = [
     '__proto__',
     ...NAMES,
@@ -124,7 +124,7 @@ describe('accounts called so at one server', () => {
   }, 90_000)
 })
 
-describe('a record that is not the one that was asked for', () => {
+describe('S20 CVE-2026-51996: a record that is not the one that was asked for', () => {
   let file = ''
   let original = ''
   let secret = ''

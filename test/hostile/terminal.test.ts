@@ -13,26 +13,14 @@ import {
   startScriptedAuthorizationServer,
   tokenError,
 } from '../fixtures/scripted-authorization-server.ts'
+import { expectCalm, RAW, STEERING } from '../fixtures/steering-text.ts'
 import { buildProgram } from '../session-program.ts'
 
 // Servers, files and names choose text that is shown. None of it may steer a terminal, hide itself, reorder what stands
 // beside it, or begin a line that looks like one of ours.
 
-/** Hidden text, a link, the clipboard, a title; C1 forms of the same; line ends; bidi overrides and isolates; deletions. */
-const STEERING =
-  'A\u001b[8mB\u001b]52;c;ZXZpbA==\u0007C\u001b]8;;http://evil.example/\u001b\\D\u001b]0;t\u0007\r\nFORGED LINE\n' +
-  'E\u009b8mF\u009d0;t\u009cG\u0085H\u202eI\u2066J\u2069K\u2028L\u007f\b\u0000M\u200fN'
 /** The same as a header can carry it: one byte a character. */
 const IN_A_HEADER = 'A\u009b8mB\u009d52;c;ZXZpbA==\u009cC\u0085D\u0080'
-
-const RAW = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/
-
-function expectCalm({ stdout, stderr }: Pick<Printed, 'stdout' | 'stderr'>): void {
-  for (const text of [stdout, stderr]) {
-    expect(JSON.stringify(RAW.exec(text)?.[0]), JSON.stringify(text)).toBe(undefined)
-    expect(text).not.toMatch(/^\s*FORGED LINE/m)
-  }
-}
 
 /** One process of the packed command, so that all of this is met by the same one. */
 interface Commands {
@@ -127,7 +115,7 @@ function callback(members: Record<string, string>) {
 
 type Script = NonNullable<ScriptedAuthorizationServer['scripts'][Endpoint]>
 
-describe('what servers say while somebody signs in', () => {
+describe('S22: what servers say while somebody signs in', () => {
   let rows = 0
   const challenge =
     (header: string): Script =>
@@ -230,7 +218,7 @@ describe('what servers say while somebody signs in', () => {
   })
 })
 
-describe('what servers say later', () => {
+describe('S22: what servers say later', () => {
   test('tools, their arguments and their errors', async () => {
     expect((await calmly('tools', 'tools')).stdout).toContain('steering')
     expect((await calmly('tools', 'tools', '--json')).code).toBe(0)
@@ -274,7 +262,7 @@ describe('what servers say later', () => {
   })
 })
 
-describe('names', () => {
+describe('S22: names', () => {
   test.each<[string, string[]]>([
     ['a server', ['login', STEERING, ...always]],
     ['a server with a URL of it', ['status', `http://127.0.0.1/${STEERING}`]],
