@@ -184,15 +184,20 @@ describe('S19: a planted hard link', () => {
     expect(await readFile(other, 'utf8')).toBe(content)
   })
 
-  test('to our own tokens is cut at the next write: what comes later is not in it', async () => {
+  test('to our own tokens is told of before anything is asked for; without it the next login works', async () => {
     expect((await login()).code).toBe(0)
-    const place = join(store, 'tokens', `${domain}.json`)
     const copy = join(home.path, 'copy')
-    await link(place, copy)
+    await link(join(store, 'tokens', `${domain}.json`), copy)
     const before = await readFile(copy, 'utf8')
-    expect((await login()).code).toBe(0)
+    as.requests.clear()
+    const { code, stdout } = await login('--json')
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout).error).toMatchObject({ code: 'store_failed' })
+    expect(as.requests.to('/token')).toEqual([])
     expect(await readFile(copy, 'utf8')).toBe(before)
-    expect(await readFile(place, 'utf8')).not.toBe(before)
+
+    await rm(copy)
+    expect((await login()).code).toBe(0)
   })
 })
 
@@ -200,13 +205,23 @@ const isRoot = process.geteuid?.() === 0
 const NOBODY = 65_534
 
 describe('S19: a store inside a folder that everybody can write', () => {
-  const inside = async () => {
+  /** As /tmp is: only its owner takes a file out of it again. */
+  const inside = async (mode = 0o1777) => {
     const parent = join(home.path, 'everybody')
     await mkdir(parent)
-    await chmod(parent, 0o777)
+    await chmod(parent, mode)
     store = join(parent, 'store')
     return { ...home, env: { ...home.env, LATCHKEY_HOME: store } }
   }
+
+  test('that lets everybody exchange what is in it is not made', async () => {
+    const there = await inside(0o777)
+    const { code, stdout } = await command.run(['login', as.url, '--interactive', 'always', '--json'], there)
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout).error).toMatchObject({ code: 'store_failed' })
+    expect(existsSync(store)).toBe(false)
+    expect(existsSync(home.browserLog)).toBe(false)
+  })
 
   test('is made for its owner alone', async () => {
     const there = await inside()
