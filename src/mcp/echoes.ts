@@ -1,5 +1,5 @@
-import { isEcho, withoutEcho } from '../oauth/echo.ts'
-import { sentSecrets } from '../oauth/sent-secrets.ts'
+import { isEcho, withoutEcho } from '../echo.ts'
+import { sentSecrets } from '../sent-secrets.ts'
 
 /** Bytes of a refusal that are read: what is said of it is never longer. */
 const REFUSAL = 16_384

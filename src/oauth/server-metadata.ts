@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi'
 import { IssuerMismatchError, PkceUnsupportedError } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import type { Fetch, JsonObject } from '../ports.ts'
-import { type Answer, cleanResponse, readAnswer, stringListMember, stringMember } from './answer.ts'
+import { type Answer, cleanResponse, readMetadata, stringListMember, stringMember } from './answer.ts'
 
 /** Authorization server metadata (RFC 8414 §2) that passed our checks: issuer as asked, endpoints present. */
 export interface ServerMetadata extends oauth.AuthorizationServer {
@@ -41,7 +41,7 @@ export async function requestServerMetadata(
     headers: { accept: 'application/json', 'mcp-protocol-version': '2025-03-26' },
     ...(signal && { signal }),
   })
-  return readAnswer(response, url)
+  return readMetadata(response, url)
 }
 
 /**

@@ -1,6 +1,8 @@
+import { isEcho } from './echo.ts'
+
 /**
- * What a request carried that nobody else may see, kept with its answer as long as that is there: whoever reads the answer
- * must know what in it is no news but an echo.
+ * What requests carried that nobody else may see, kept with an answer as long as that is there: whoever reads the answer must
+ * know what in it is no news but an echo.
  */
 export interface SentSecrets {
   /** All of them: the values of the headers that are not of the protocol, and the secret parameters of a form. */
@@ -20,19 +22,54 @@ const CREDENTIAL = /authorization|cookie|credential|dpop|key|password|secret|tok
 const PARAMETER =
   /^(code|code_verifier|refresh_token|client_secret|.*assertion|subject_token|actor_token|token)$/
 
-/** Returns the response, of which {@link sentSecrets} then knows what its request carried. */
-export function rememberSent(
-  response: Response,
-  { headers, body }: Pick<RequestInit, 'headers' | 'body'>,
-  more: readonly (string | undefined)[] = [],
-): Response {
+/** The secrets of one request. */
+export function secretsOf({ headers, body }: Pick<RequestInit, 'headers' | 'body'>): SentSecrets {
   const named = [...new Headers(headers)].filter(([name]) => !PROTOCOL.test(name))
   const secret = named.filter(([name]) => CREDENTIAL.test(name))
   const parameters = body instanceof URLSearchParams ? [...body].filter(([name]) => PARAMETER.test(name)) : []
-  const others = [...parameters.map(([, value]) => value), ...more.filter((value) => value !== undefined)]
+  const others = parameters.map(([, value]) => value)
   const valuesOf = (entries: readonly [string, string][]) =>
     entries.flatMap(([, value]) => credentialsIn(value))
-  sent.set(response, { all: [...valuesOf(named), ...others], credentials: [...valuesOf(secret), ...others] })
+  return { all: [...valuesOf(named), ...others], credentials: [...valuesOf(secret), ...others] }
+}
+
+/** As many secrets of one server as requests that it still thinks of can have carried. */
+const REMEMBERED = 32
+
+/** The secrets that one server was sent lately: what it repeats need not be of the request that it answers. */
+export class SentLately {
+  readonly #serverUrl: string
+  readonly #all = new Set<string>()
+  readonly #credentials = new Set<string>()
+
+  constructor(serverUrl: string) {
+    this.#serverUrl = serverUrl
+  }
+
+  note({ all, credentials }: SentSecrets): void {
+    for (const secret of all) remember(this.#all, secret)
+    // What stands in the address of the server is said in every URL below it.
+    for (const secret of credentials) {
+      if (this.#credentials.has(secret) || !isEcho(this.#serverUrl, [secret]))
+        remember(this.#credentials, secret)
+    }
+  }
+
+  get secrets(): SentSecrets {
+    return { all: [...this.#all], credentials: [...this.#credentials] }
+  }
+}
+
+function remember(secrets: Set<string>, secret: string): void {
+  secrets.delete(secret)
+  secrets.add(secret)
+  const [oldest] = secrets
+  if (secrets.size > REMEMBERED && oldest !== undefined) secrets.delete(oldest)
+}
+
+/** Returns the response, of which {@link sentSecrets} then knows what its server had been sent. */
+export function rememberSent(response: Response, secrets: SentSecrets): Response {
+  sent.set(response, secrets)
   return response
 }
 
