@@ -1,4 +1,5 @@
 import { isEcho, withoutEcho } from '../echo.ts'
+import { bareCause } from '../errors/bare-cause.ts'
 import { NetworkFailedError, ResponseInvalidError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
 import type { JsonObject, JsonValue } from '../ports.ts'
@@ -141,7 +142,7 @@ async function readText(response: Response, head: AnswerHead): Promise<string> {
       remedy: 'Try again; nothing stored was changed.',
       url: head.url,
       status: head.status,
-      cause: error,
+      cause: bareCause(error),
     })
   }
 }
