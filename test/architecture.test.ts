@@ -6,7 +6,15 @@ import { describe, expect, test } from 'vitest'
 const src = fileURLToPath(new URL('../src', import.meta.url))
 
 /** What every room may use: words, errors, and what all stores do alike. */
-const SHARED = ['ports.ts', 'events.ts', 'definitions.ts', 'errors', 'version.ts']
+const SHARED = [
+  'ports.ts',
+  'events.ts',
+  'definitions.ts',
+  'errors',
+  'version.ts',
+  'echo.ts',
+  'sent-secrets.ts',
+]
 
 /** Room → the other rooms and root files it may import (docs/layout.md shows it as a picture). */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -32,6 +40,8 @@ const ROOT_MAY_IMPORT: Record<string, readonly string[]> = {
   'version.ts': [],
   'credential-key.ts': [],
   'concealed.ts': [],
+  'echo.ts': [],
+  'sent-secrets.ts': [],
   'sleep.ts': [],
   'turn-queue.ts': [],
   'record-seal.ts': [],

@@ -1,7 +1,7 @@
+import { isEcho } from '../echo.ts'
 import { isUrl } from '../errors/shown-url.ts'
-import { isEcho } from '../oauth/echo.ts'
-import { rememberSent, sentSecrets } from '../oauth/sent-secrets.ts'
 import type { Fetch } from '../ports.ts'
+import { sentSecrets } from '../sent-secrets.ts'
 import type { Sendable } from './sendable.ts'
 
 const MAX_REDIRECTS = 5
@@ -19,11 +19,10 @@ export async function sendToServer(request: Sendable, attach: Attach, fetch: Fet
   let { url } = request
   for (let hop = 0; ; hop += 1) {
     const signed = await attach({ ...request, url })
-    const sent =
+    const response =
       signed instanceof Request
-        ? fetch(signed)
-        : fetch(signed.url, { ...signed.init, headers: signed.headers })
-    const response = rememberSent(await sent, { headers: signed.headers })
+        ? await fetch(signed)
+        : await fetch(signed.url, { ...signed.init, headers: signed.headers })
     const target = redirectTarget(response, url, request.init)
     if (target === undefined || hop === MAX_REDIRECTS) return response
     await response.body?.cancel()

@@ -1,6 +1,5 @@
 import type { ChallengeSummary } from '../errors/index.ts'
 import { challengeOf } from '../oauth/challenge.ts'
-import { rememberSent } from '../oauth/sent-secrets.ts'
 import type { FlowContext } from './context.ts'
 
 const INITIALIZE = {
@@ -23,8 +22,7 @@ export async function probe(
 ): Promise<ChallengeSummary | undefined> {
   const fetch = context.fetch('probe')
   const signal = context.signal ? { signal: context.signal } : {}
-  const send = async (init: RequestInit) =>
-    rememberSent(await fetch(serverUrl, { ...init, ...signal }), { headers: { ...headers } })
+  const send = (init: RequestInit) => fetch(serverUrl, { ...init, ...signal })
   const post = await send({
     method: 'POST',
     headers: {

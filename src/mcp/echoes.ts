@@ -1,8 +1,10 @@
-import { isEcho, withoutEcho } from '../oauth/echo.ts'
-import { sentSecrets } from '../oauth/sent-secrets.ts'
+import { isEcho, LEFT_OUT, withoutEcho } from '../echo.ts'
+import { sentSecrets } from '../sent-secrets.ts'
 
 /** Bytes of a refusal that are read: what is said of it is never longer. */
 const REFUSAL = 16_384
+/** Characters of what stays whole that are looked at. */
+const WHOLE = 65_536
 /** As many secrets as the requests that may still be answered can have carried. */
 const REMEMBERED = 32
 
@@ -15,8 +17,16 @@ export async function withoutEchoes(response: Response): Promise<Response> {
   if (response.ok || all.length === 0) return response
   const { status, statusText } = response
   const body = response.body && withoutEcho(await beginningOf(response.body), all)
-  const headers = [...response.headers].filter(([, value]) => !isEcho(value, all))
-  return new Response(body, { status, headers, statusText: isEcho(statusText, all) ? '' : statusText })
+  const headers = [...response.headers]
+  // All at once first: they are many, and seldom one of them repeats anything.
+  const said = [statusText, ...headers.map(([, value]) => value)].join('\n')
+  const isClean = !isEcho(said, all, WHOLE)
+  return new Response(body, {
+    // What is no error of HTTP (999) could not be made an answer again.
+    status: status >= 200 && status <= 599 ? status : 500,
+    headers: isClean ? headers : headers.filter(([, value]) => !isEcho(value, all)),
+    statusText: isClean || !isEcho(statusText, all) ? statusText : '',
+  })
 }
 
 /** The secrets of the last requests of a transport: an answer of JSON-RPC does not say which HTTP request it belongs to. */
@@ -35,12 +45,15 @@ export class SentLately {
   }
 
   /** Takes what a server repeats out of an error of JSON-RPC: errors end in logs. What a call results in is data, and stays. */
-  cleanMessage(message: unknown): void {
-    const { error } = message as { error?: { message?: unknown; data?: unknown } }
+  cleanMessage(answer: unknown): void {
+    const { error } = answer as { error?: { message?: unknown; data?: unknown } }
     if (typeof error !== 'object' || error === null) return
     const secrets = [...this.#secrets]
-    if (typeof error.message === 'string') error.message = withoutEcho(error.message, secrets)
-    if (error.data !== undefined && isEcho(JSON.stringify(error.data), secrets)) delete error.data
+    const { message, data } = error
+    if (typeof message === 'string' && isEcho(message, secrets, WHOLE)) {
+      error.message = LEFT_OUT
+    }
+    if (data !== undefined && isEcho(JSON.stringify(data), secrets, WHOLE)) delete error.data
   }
 
   /** The same for an error that the SDK made: a parser quotes what it could not read. */
@@ -48,8 +61,8 @@ export class SentLately {
     const secrets = [...this.#secrets]
     for (let cause = error; cause instanceof Error; cause = cause.cause) {
       const { message, stack } = cause
-      if (!isEcho(message, secrets)) continue
-      cause.message = withoutEcho(message, secrets)
+      if (!isEcho(message, secrets, WHOLE)) continue
+      cause.message = LEFT_OUT
       if (stack !== undefined) cause.stack = stack.replace(message, () => (cause as Error).message)
     }
   }

@@ -1,7 +1,10 @@
+import { isEcho, withoutEcho } from '../echo.ts'
+import { bareCause } from '../errors/bare-cause.ts'
 import { isLatchkeyError, NetworkFailedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import type { EventListener, Stage } from '../events.ts'
 import { ADDRESS_REFUSED, type Clock, type Reach, type ReachingFetch } from '../ports.ts'
+import { rememberSent, type SentLately, secretsOf } from '../sent-secrets.ts'
 import { refusedAddress } from './url-policy.ts'
 
 export interface ExchangeParts {
@@ -11,6 +14,8 @@ export interface ExchangeParts {
   /** Name of the server in events. */
   readonly server: string
   readonly userAgent: string
+  /** What this server was sent so far. */
+  readonly sent: SentLately
 }
 
 /** One request. `attempt` counts from 1; `timeout` in milliseconds covers the body as well. */
@@ -30,7 +35,7 @@ export interface ExchangeRequest {
  *   caller's own signal
  */
 export async function exchange(
-  { fetch, clock, emit, server, userAgent }: ExchangeParts,
+  { fetch, clock, emit, server, userAgent, sent }: ExchangeParts,
   { input, init, stage, attempt, reach, timeout }: ExchangeRequest,
 ): Promise<Response> {
   const started = clock.monotonic()
@@ -38,23 +43,28 @@ export async function exchange(
   const request = input instanceof Request ? input : undefined
   const url = request?.url ?? String(input)
   const method = request?.method ?? init.method ?? 'GET'
-  const told = { type: 'http_exchange', server, stage, method, url: shownUrl(url), attempt } as const
+  const headers = withUserAgent(init.headers ?? request?.headers, userAgent)
+  const secrets = secretsOf({ ...init, headers })
+  sent.note(secrets)
+  // The program chose where an MCP request goes; and there are many of them.
+  const shown = stage === 'mcp' ? shownUrl(url) : withoutSentSecrets(url, sent.secrets.credentials)
+  const told = { type: 'http_exchange', server, stage, method, url: shown, attempt } as const
   const own = init.signal ?? request?.signal
   const limit = timeout === undefined ? undefined : timeLimit(clock, timeout)
   const signals = [own, limit].filter((signal) => signal != null)
   try {
-    const sent: RequestInit = {
+    const given: RequestInit = {
       ...init,
-      headers: withUserAgent(init.headers ?? request?.headers, userAgent),
+      headers,
       redirect: 'manual',
       ...(signals.length > 0 && { signal: signals.length === 1 ? signals[0]! : AbortSignal.any(signals) }),
     }
-    const response = await fetch(input, sent, reach)
+    const response = rememberSent(await fetch(input, given, reach), sent.secrets)
     const type = response.headers.get('content-type')
     emit({
       ...told,
       status: response.status,
-      ...(type && { content_type: type.slice(0, 100) }),
+      ...(type && { content_type: shownType(type, sent.secrets.all) }),
       duration: duration(),
     })
     return response
@@ -67,10 +77,22 @@ export async function exchange(
       message: `${new URL(url).host} could not be reached (${failure}).`,
       remedy:
         'Check the address and the network (proxy, VPN, certificate), then try again; nothing stored was changed.',
-      url: shownUrl(url),
-      cause: error,
+      url: shown,
+      cause: bareCause(error),
     })
   }
+}
+
+/** A server may have named the URL, of what it had been sent before. */
+function withoutSentSecrets(url: string, credentials: readonly string[]): string {
+  const shown = shownUrl(url)
+  return isEcho(shown, credentials) ? `${new URL(url).origin}/ ${withoutEcho(shown, credentials)}` : shown
+}
+
+const USUAL_TYPE = /^(application\/json|text\/(html|plain|event-stream))(; ?charset=utf-8)?$/i
+
+function shownType(type: string, secrets: readonly string[]): string {
+  return USUAL_TYPE.test(type) ? type : withoutEcho(type, secrets).slice(0, 100)
 }
 
 /** Not cancelled when the headers are here: it limits the body too, and does not keep the process alive. */

@@ -1,11 +1,12 @@
 import { ADDRESS_REFUSED, type NetworkOptions, type ServerNetwork, type Whereabouts } from '../ports.ts'
+import { SentLately } from '../sent-secrets.ts'
 import { literalAddress } from './address.ts'
 import { type ExchangeParts, exchange, reasonOf } from './exchange.ts'
 import { createProtocolFetch } from './protocol-fetch.ts'
 import { createUrlPolicy, refusedAddress } from './url-policy.ts'
 import { createWithinReach } from './within-reach.ts'
 
-export interface NetworkParts extends Omit<ExchangeParts, 'server'> {
+export interface NetworkParts extends Omit<ExchangeParts, 'server' | 'sent'> {
   /** Absent: something else resolves names, and only they are judged. */
   readonly whereabouts?: Whereabouts | undefined
 }
@@ -15,7 +16,7 @@ export function createNetwork({ whereabouts, ...parts }: NetworkParts) {
   return (server: string, serverUrl: string, options: NetworkOptions = {}): ServerNetwork => {
     const policy = createUrlPolicy(serverUrl, options)
     const within = createWithinReach(policy, whereabouts)
-    const told = { ...parts, server }
+    const told = { ...parts, server, sent: new SentLately(serverUrl) }
     return {
       judgeUrl: policy.judge,
       judgePage: async (text, purpose) => {

@@ -1,7 +1,9 @@
+import { isEcho } from '../echo.ts'
 import { isLatchkeyError } from '../errors/index.ts'
 import { isUrl } from '../errors/shown-url.ts'
 import type { Stage } from '../events.ts'
 import type { Fetch, SignTry, StageOptions } from '../ports.ts'
+import { sentSecrets } from '../sent-secrets.ts'
 import { sleep } from '../sleep.ts'
 import { type ExchangeParts, exchange, reasonOf } from './exchange.ts'
 import { readRetryAfter, retryDelay } from './retry.ts'
@@ -87,7 +89,10 @@ async function followRedirects(
 function redirectTarget(response: Response, url: string): URL | undefined {
   const location = response.headers.get('location')
   if (location === null || !REDIRECTS.includes(response.status)) return undefined
-  return isUrl(location, url) ? new URL(location, url) : undefined
+  if (!isUrl(location, url)) return undefined
+  const target = new URL(location, url)
+  // It would be told of, and end in the logs of everybody on the way.
+  return isEcho(target.href, sentSecrets(response).credentials) ? undefined : target
 }
 
 /** A probe carries the configured headers, API keys among them: they are for the configured origin alone. */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { bareCause } from '../errors/bare-cause.ts'
 import type { SecretReader } from '../ports.ts'
 import type { PathEnvironment } from './paths.ts'
 import { readPlainFile } from './plain-file.ts'
@@ -41,7 +42,8 @@ function output([program = '', ...args]: readonly string[]): Promise<string> {
     })
     child.once('error', (error) => {
       clearTimeout(timer)
-      reject(error)
+      // Node's has the arguments of the program.
+      reject(bareCause(error))
     })
     child.once('close', (code, signal) => {
       clearTimeout(timer)

@@ -1,8 +1,9 @@
+import { isEcho, withoutEcho } from '../echo.ts'
+import { bareCause } from '../errors/bare-cause.ts'
 import { NetworkFailedError, ResponseInvalidError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
 import type { JsonObject, JsonValue } from '../ports.ts'
-import { isEcho, withoutEcho } from './echo.ts'
-import { sentSecrets } from './sent-secrets.ts'
+import { sentSecrets } from '../sent-secrets.ts'
 
 /** The largest document a server may send, in bytes. */
 const BODY_LIMIT = 1_048_576
@@ -51,6 +52,23 @@ export async function readAnswer(
   const excess = excessOf(members)
   if (excess) throw invalid(head, excess)
   return { ...head, members: discreet(members, sent) }
+}
+
+/**
+ * The same for a document that a server publishes: whatever in it repeats a credential that it was sent before is left out,
+ * since issuers and endpoints are told of and end in messages.
+ *
+ * @throws as {@link readAnswer}
+ */
+export async function readMetadata(response: Response, requested: string): Promise<Answer> {
+  const { credentials } = sentSecrets(response)
+  const answer = await readAnswer(response, requested)
+  if (!answer.members || credentials.length === 0) return answer
+  const isFit = (value: JsonValue | undefined) => typeof value !== 'string' || !isEcho(value, credentials)
+  const fit = Object.entries(answer.members)
+    .filter(([, value]) => isFit(value))
+    .map(([name, value]) => [name, Array.isArray(value) ? value.filter(isFit) : value])
+  return { ...answer, members: Object.fromEntries(fit) }
 }
 
 type AnswerHead = Omit<Answer, 'members'>
@@ -124,7 +142,7 @@ async function readText(response: Response, head: AnswerHead): Promise<string> {
       remedy: 'Try again; nothing stored was changed.',
       url: head.url,
       status: head.status,
-      cause: error,
+      cause: bareCause(error),
     })
   }
 }

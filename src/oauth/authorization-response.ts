@@ -1,4 +1,5 @@
 import * as oauth from 'oauth4webapi'
+import { withoutEcho } from '../echo.ts'
 import {
   AuthorizationRefusedError,
   AuthorizationResponseInvalidError,
@@ -7,7 +8,6 @@ import {
 } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
-import { withoutEcho } from './echo.ts'
 import { blamesRedirectUri, redirectUriRemedy } from './redirect-uri-remedy.ts'
 import { blamesResource, RESOURCE_REMEDY } from './resource-remedy.ts'
 import type { ServerMetadata } from './server-metadata.ts'

@@ -1,6 +1,6 @@
+import { isEcho } from '../echo.ts'
 import type { ChallengeSummary } from '../errors/index.ts'
-import { isEcho } from './echo.ts'
-import { sentSecrets } from './sent-secrets.ts'
+import { sentSecrets } from '../sent-secrets.ts'
 
 /**
  * `WWW-Authenticate`, read by the grammar of RFC 9110 §11.6.1 and tolerant where servers are known to slip:

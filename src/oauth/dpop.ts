@@ -22,16 +22,10 @@ export class DpopProver {
   readonly #clock: Pick<Clock, 'now'>
   readonly #nonces = new Map<string, string>()
   #sign: ReturnType<typeof signerOf> | undefined
-  #lastProof: string | undefined
 
   constructor(key: DpopKey, clock: Pick<Clock, 'now'>) {
     this.key = key
     this.#clock = clock
-  }
-
-  /** What must not be repeated by whoever got it. */
-  get lastProof(): string | undefined {
-    return this.#lastProof
   }
 
   /** A new proof (RFC 9449 §4.2) for exactly one request: another try of the same request needs another one. */
@@ -51,8 +45,7 @@ export class DpopProver {
     this.#sign ??= signerOf(this.key)
     const sign = await this.#sign
     const signed = [header, claims].map((part) => base64url(new TextEncoder().encode(JSON.stringify(part))))
-    this.#lastProof = `${signed.join('.')}.${await sign(signed.join('.'))}`
-    return this.#lastProof
+    return `${signed.join('.')}.${await sign(signed.join('.'))}`
   }
 
   /** Keeps the nonce of an answer, whatever its status (RFC 9449 §8.2). False when it brought none that is new. */

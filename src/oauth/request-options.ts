@@ -1,7 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import type { Fetch } from '../ports.ts'
 import type { DpopProver } from './dpop.ts'
-import { rememberSent } from './sent-secrets.ts'
 
 /** What a protocol request needs besides its message. */
 export interface RequestContext {
@@ -13,10 +12,9 @@ export interface RequestContext {
 }
 
 /** oauth4webapi's options: our fetch decides which URLs are allowed, so its own https rule is switched off. */
-export function requestOptions({ fetch, signal, dpop }: RequestContext) {
+export function requestOptions({ fetch, signal }: RequestContext) {
   return {
-    [oauth.customFetch]: async (url: string, init: RequestInit) =>
-      rememberSent(await fetch(url, init), init, [dpop?.lastProof]),
+    [oauth.customFetch]: (url: string, init: RequestInit) => fetch(url, init),
     [oauth.allowInsecureRequests]: true,
     ...(signal && { signal }),
   }

@@ -2,7 +2,7 @@ import { ResourceMismatchError } from '../errors/index.ts'
 import { quoteServerText } from '../errors/server-text.ts'
 import { isUrl, shownUrl } from '../errors/shown-url.ts'
 import type { Fetch } from '../ports.ts'
-import { type Answer, readAnswer, stringListMember, stringMember } from './answer.ts'
+import { type Answer, readMetadata, stringListMember, stringMember } from './answer.ts'
 
 /** Protected resource metadata (RFC 9728 §2), the members latchkey uses. */
 export interface ResourceMetadata {
@@ -28,7 +28,7 @@ export async function requestResourceMetadata(
   signal?: AbortSignal,
 ): Promise<Answer> {
   const response = await fetch(url, { headers: { accept: 'application/json' }, ...(signal && { signal }) })
-  return readAnswer(response, url)
+  return readMetadata(response, url)
 }
 
 /** `undefined` when the answer is no such document. */

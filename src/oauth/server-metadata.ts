@@ -3,7 +3,7 @@ import { IssuerMismatchError, PkceUnsupportedError } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import { isUrl } from '../errors/shown-url.ts'
 import type { Fetch, JsonObject } from '../ports.ts'
-import { type Answer, cleanResponse, readAnswer, stringListMember, stringMember } from './answer.ts'
+import { type Answer, cleanResponse, readMetadata, stringListMember, stringMember } from './answer.ts'
 
 /** Authorization server metadata (RFC 8414 §2) that passed our checks: issuer as asked, endpoints present. */
 export interface ServerMetadata extends oauth.AuthorizationServer {
@@ -42,7 +42,7 @@ export async function requestServerMetadata(
     headers: { accept: 'application/json', 'mcp-protocol-version': '2025-03-26' },
     ...(signal && { signal }),
   })
-  return readAnswer(response, url)
+  return readMetadata(response, url)
 }
 
 /**

@@ -1,3 +1,4 @@
+import { bareCause } from '../errors/bare-cause.ts'
 import { isLatchkeyError, StoreFailedError } from '../errors/index.ts'
 
 /** What an error of a driver says, and what the person who runs the database can do about it. */
@@ -46,7 +47,7 @@ export async function asStoreFailure<T>(
       location: medium.location,
       message: `${medium.location} could not be ${act} (${code}).`,
       remedy,
-      cause: error,
+      cause: bareCause(error),
     })
   } finally {
     clearTimeout(timer)

@@ -1,24 +1,33 @@
+/** Stands for what a server repeated. */
+export const LEFT_OUT = '(left out: it repeats a secret)'
 /** As long a piece of a secret as may be recognised when it is repeated. */
 const PIECE = 8
 /** Shorter secrets are words that anybody may say. */
 const SHORTEST = 6
 /** Characters of a text that are looked at. Nothing that is shown is longer. */
 const LIMIT = 4096
+/** Characters of a secret that are looked for: an access token may be as long as its server likes. */
+const LONGEST = 8192
 
 /**
  * A server's words, unless they repeat a secret of the request they answer: some servers quote the code or the token
  * they refuse, and what they say ends in messages and logs.
  */
 export function withoutEcho(text: string, secrets: readonly string[]): string {
-  return isEcho(text, secrets) ? '(left out: it repeats a secret)' : text.slice(0, LIMIT)
+  return isEcho(text, secrets) ? LEFT_OUT : text.slice(0, LIMIT)
 }
 
-/** Whether a text repeats eight characters of a secret: as they are, or percent-encoded, escaped or in base64. */
-export function isEcho(text: string, secrets: readonly string[]): boolean {
-  if (secrets.length === 0) return false
-  const readings = readingsOf(text.slice(0, LIMIT))
+/**
+ * Whether a text repeats eight characters of a secret: as they are, or percent-encoded, escaped or in base64.
+ *
+ * @param limit characters of the text that are looked at, where more than that is shown
+ */
+export function isEcho(text: string, secrets: readonly string[], limit = LIMIT): boolean {
+  if (secrets.length === 0 || text.length < SHORTEST) return false
+  const readings = readingsOf(text.slice(0, limit))
   const said = new Set(readings.flatMap(piecesOf))
-  return secrets.some((secret) => {
+  return secrets.some((whole) => {
+    const secret = whole.slice(0, LONGEST)
     if (secret.length < PIECE)
       return secret.length >= SHORTEST && readings.some((one) => one.includes(secret))
     return spellingsOf(secret).some((spelling) => piecesOf(spelling).some((piece) => said.has(piece)))
