@@ -91,3 +91,12 @@ export function plainRecord(record: JsonObject): JsonObject {
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+/** Nothing that we write comes near; what is deeper would overflow the stack of `JSON.stringify`. */
+const DEEPEST = 64
+
+/** Whether a document that was read is nested deeper than any that we write. */
+export function isTooDeep(value: JsonValue | undefined, depth = DEEPEST): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return depth === 0 || Object.values(value).some((member) => isTooDeep(member, depth - 1))
+}

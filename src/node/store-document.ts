@@ -1,4 +1,4 @@
-import { isJsonObject, plainRecord, repeatsIdentity } from '../credential-key.ts'
+import { isJsonObject, isTooDeep, plainRecord, repeatsIdentity } from '../credential-key.ts'
 import type { CredentialKey, JsonObject, JsonValue } from '../ports.ts'
 
 /** What stands in one file: everything known of one domain, account and kind. `docs/storage-format.md` describes it. */
@@ -51,9 +51,6 @@ const MIGRATIONS: readonly Migration[] = []
 const OF_MCP_USE =
   'If mcp-use wrote it, take its login over: latchkey import mcp-use\nElse move the file away, or set LATCHKEY_HOME to another folder.'
 
-/** Nothing that we write comes near; deeper documents would overflow the stack of `JSON.stringify`. */
-const DEEPEST = 64
-
 /** The version that is written: each migration leads to one more. */
 export function currentVersion({ migrations }: Pick<Envelope, 'migrations'>): number {
   return migrations.length + 1
@@ -77,7 +74,7 @@ export function decodeEnvelope(text: string, envelope: Envelope): Decoded<JsonOb
   const current = currentVersion(envelope)
   if (typeof version === 'number' && version > current) return { state: 'newer', version }
   const isVersion = typeof version === 'number' && Number.isInteger(version) && version >= 1
-  if (!isVersion || isDeeperThan(value, DEEPEST)) return { state: 'damaged' }
+  if (!isVersion || isTooDeep(value)) return { state: 'damaged' }
   return migrated(value, envelope.migrations.slice(version - 1), current)
 }
 
@@ -178,9 +175,4 @@ export function withRecord(
 export function withoutRecord(document: CredentialDocument, key: CredentialKey): CredentialDocument {
   const records = document.records.filter((entry) => !isJsonObject(entry) || !repeatsIdentity(key, entry))
   return { ...document, records }
-}
-
-function isDeeperThan(value: JsonValue | undefined, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return depth === 0 || Object.values(value).some((member) => isDeeperThan(member, depth - 1))
 }

@@ -1,4 +1,11 @@
-import { assertKey, canonicalKey, isJsonObject, keyOfRecord, plainRecord } from '../credential-key.ts'
+import {
+  assertKey,
+  canonicalKey,
+  isJsonObject,
+  isTooDeep,
+  keyOfRecord,
+  plainRecord,
+} from '../credential-key.ts'
 import { StoreFailedError } from '../errors/index.ts'
 import type { CredentialKey, CredentialStore, JsonObject, JsonValue, StoredRecord } from '../ports.ts'
 import type { Sealed } from '../record-seal.ts'
@@ -74,7 +81,7 @@ export async function openRow(
 export function objectOf(text: string): JsonObject {
   try {
     const value = JSON.parse(text) as JsonValue
-    return isJsonObject(value) ? value : {}
+    return isJsonObject(value) && !isTooDeep(value) ? value : {}
   } catch {
     return {}
   }
