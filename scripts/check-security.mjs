@@ -1,4 +1,4 @@
-// Every promise of SECURITY.md names tests, and these passed in the last run of `npm test`.
+// Every promise of SECURITY.md names tests, and these passed in the last run of all tests.
 import { readFileSync } from 'node:fs'
 import { testsOfTheLastRun } from './last-test-run.mjs'
 import { judgePromises } from './security-promises.mjs'

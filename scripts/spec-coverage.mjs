@@ -1,4 +1,4 @@
-// Compares conformance/requirements.json with the last test run (build/test-report.json, which `npm test` writes): every
+// Compares conformance/requirements.json with the last test run (build/test-report.json, which `npm run test:all` writes): every
 // requirement has a passing test or a reason for not applying. `--write` writes docs/spec-coverage.md; without it the page
 // has to be what would be written.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
