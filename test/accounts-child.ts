@@ -3,7 +3,6 @@
  * after the other, then asks the server with each of them who it is; writes one line of JSON.
  */
 import { authorizedFetch, login, MCPClient, status } from 'latchkey'
-import { createConsentBrowser } from './fixtures/consent-browser.mjs'
 
 const [, , url = '', list = '[]'] = process.argv
 const accounts = JSON.parse(list) as string[]
@@ -11,7 +10,7 @@ const accounts = JSON.parse(list) as string[]
 const said: string[] = []
 const locations: string[] = []
 for (const account of accounts) {
-  await login({ url, auth: { account } }, { openUrl: createConsentBrowser().open })
+  await login({ url, auth: { account } }, { interactive: 'always' })
 }
 for (const account of accounts) {
   const client = new MCPClient(

@@ -93,7 +93,7 @@ requires('chromium', chromiumIsInstalled)('a person with a real browser', () => 
     const servers = await Promise.all([own, other].map((each) => startProtectedServer(each)))
     const auth = { client_id: 'app', callback_port: port }
     const starts: string[] = []
-    const options = { openUrl: (url: string) => void starts.push(url), callbackTimeout: 1_500 }
+    const options = { openUrl: (url: string) => void starts.push(url), callbackTimeout: 5_000 }
     const late = latchkey.login({ name: 'late', url: servers[0]!.url, auth }, options).catch((error) => error)
     await expect.poll(() => starts).toHaveLength(1)
     await page.goto(starts[0]!)

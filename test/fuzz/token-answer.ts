@@ -10,6 +10,8 @@ import {
   requestRefresh,
   saysNothing,
 } from '../../src/oauth/token-request.ts'
+import type { Fetch } from '../../src/ports.ts'
+import { rememberSent, secretsOf } from '../../src/sent-secrets.ts'
 import { type AnswerInput, answerFromBytes, answers, responseOf } from './answer-input.ts'
 import { brokenDocument, jsonObject, oneOf, stringLike } from './broken-json.ts'
 import { broken, hostilePiece } from './broken-text.ts'
@@ -147,7 +149,9 @@ export const tokenAnswerTarget: FuzzTarget<TokenAnswerInput> = {
 }
 
 function ask(request: TokenAnswerInput['request'], answer: AnswerInput) {
-  const context = { fetch: async () => responseOf(answer) }
+  // As the network does it: what was sent is known with its answer.
+  const fetch: Fetch = async (_url, init = {}) => rememberSent(responseOf(answer), secretsOf(init))
+  const context = { fetch }
   if (request === 'refresh') {
     return requestRefresh(ENDPOINT, CLIENT, { refreshToken: SENT.refreshToken, resource: undefined }, context)
   }
