@@ -30,7 +30,7 @@ export function isEcho(text: string, secrets: readonly string[], limit = LIMIT):
     const secret = whole.slice(0, LONGEST)
     if (secret.length < PIECE)
       return secret.length >= SHORTEST && readings.some((one) => one.includes(secret))
-    return spellingsOf(secret).some((spelling) => piecesOf(spelling).some((piece) => said.has(piece)))
+    return spellingsOf(secret).some((spelling) => hasPieceIn(said, spelling))
   })
 }
 
@@ -56,6 +56,13 @@ function spellingsOf(secret: string): string[] {
   )
   const urlSafe = encoded.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'))
   return [secret, ...new Set([...encoded, ...urlSafe])]
+}
+
+function hasPieceIn(said: ReadonlySet<string>, text: string): boolean {
+  for (let start = 0; start + PIECE <= text.length; start += 1) {
+    if (said.has(text.slice(start, start + PIECE))) return true
+  }
+  return false
 }
 
 function piecesOf(text: string): string[] {

@@ -19,10 +19,9 @@ export async function sendToServer(request: Sendable, attach: Attach, fetch: Fet
   let { url } = request
   for (let hop = 0; ; hop += 1) {
     const signed = await attach({ ...request, url })
-    const response =
-      signed instanceof Request
-        ? await fetch(signed)
-        : await fetch(signed.url, { ...signed.init, headers: signed.headers })
+    const response = await (signed instanceof Request
+      ? fetch(signed)
+      : fetch(signed.url, { ...signed.init, headers: signed.headers }))
     const target = redirectTarget(response, url, request.init)
     if (target === undefined || hop === MAX_REDIRECTS) return response
     await response.body?.cancel()

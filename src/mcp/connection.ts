@@ -8,7 +8,7 @@ import { UnsupportedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import type { Authorization, Connected } from '../events.ts'
 import { connectFailed, findLatchkeyError, statusOf } from './connect-failure.ts'
-import { SentLately } from './echoes.ts'
+import { EchoFilter } from './echoes.ts'
 import { observedFetch, type TransportState } from './observed-fetch.ts'
 import type { McpPlatform, McpSdk, SdkClient, SdkTransport } from './sdk.ts'
 
@@ -42,7 +42,7 @@ export class Connection {
   #kind: TransportKind | undefined
   #transport: SdkTransport | undefined
   #opened = 0
-  #state: TransportState = { now: 'closed', pending: new Set(), sent: new SentLately() }
+  #state: TransportState = { now: 'closed', pending: new Set(), echoes: new EchoFilter() }
 
   constructor(definition: ServerDefinition, parts: ConnectionParts) {
     this.#definition = definition
@@ -78,7 +78,7 @@ export class Connection {
 
   /** Takes out of an error what the server repeats in it. */
   clean(error: unknown): void {
-    this.#state.sent.cleanError(error)
+    this.#state.echoes.cleanError(error)
   }
 
   /**
@@ -117,12 +117,12 @@ export class Connection {
     const { name } = this.#definition
     const { emit, signal, clock } = this.#parts.runtime
     signal?.throwIfAborted()
-    const state: TransportState = { now: 'connecting', pending: new Set(), sent: new SentLately() }
+    const state: TransportState = { now: 'connecting', pending: new Set(), echoes: new EchoFilter() }
     this.#opened += 1
     const transport = await create(state)
     const abort = () => void transport.close()
     // The SDK calls it ahead of its own.
-    transport.onmessage = (message) => state.sent.cleanMessage(message)
+    transport.onmessage = (message) => state.echoes.cleanMessage(message)
     transport.onclose = () => {
       if (state.now !== 'lost') state.now = 'closed'
       signal?.removeEventListener('abort', abort)
@@ -137,7 +137,7 @@ export class Connection {
       await client.close().catch(() => {})
       await transport.close().catch(() => {})
       signal?.throwIfAborted()
-      state.sent.cleanError(error)
+      state.echoes.cleanError(error)
       throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error, state.status)
     }
     state.now = 'open'

@@ -5,8 +5,6 @@ import { sentSecrets } from '../sent-secrets.ts'
 const REFUSAL = 16_384
 /** Characters of what stays whole that are looked at. */
 const WHOLE = 65_536
-/** As many secrets as the requests that may still be answered can have carried. */
-const REMEMBERED = 32
 
 /**
  * A refusal without what it repeats of its request: the SDK puts the whole of it into the error. An answer of success is
@@ -29,26 +27,23 @@ export async function withoutEchoes(response: Response): Promise<Response> {
   })
 }
 
-/** The secrets of the last requests of a transport: an answer of JSON-RPC does not say which HTTP request it belongs to. */
-export class SentLately {
-  readonly #secrets = new Set<string>()
+/**
+ * Takes what a server repeats out of what a transport reports: an answer of JSON-RPC does not say which HTTP request it
+ * belongs to.
+ */
+export class EchoFilter {
+  #secrets: readonly string[] = []
 
+  /** The answer knows all that its server was sent lately. */
   note(response: Response): void {
-    for (const secret of sentSecrets(response).all) {
-      this.#secrets.delete(secret)
-      this.#secrets.add(secret)
-    }
-    for (const secret of this.#secrets) {
-      if (this.#secrets.size <= REMEMBERED) return
-      this.#secrets.delete(secret)
-    }
+    this.#secrets = sentSecrets(response).all
   }
 
   /** Takes what a server repeats out of an error of JSON-RPC: errors end in logs. What a call results in is data, and stays. */
   cleanMessage(answer: unknown): void {
     const { error } = answer as { error?: { message?: unknown; data?: unknown } }
     if (typeof error !== 'object' || error === null) return
-    const secrets = [...this.#secrets]
+    const secrets = this.#secrets
     const { message, data } = error
     if (typeof message === 'string' && isEcho(message, secrets, WHOLE)) {
       error.message = LEFT_OUT
@@ -58,7 +53,7 @@ export class SentLately {
 
   /** The same for an error that the SDK made: a parser quotes what it could not read. */
   cleanError(error: unknown): void {
-    const secrets = [...this.#secrets]
+    const secrets = this.#secrets
     for (let cause = error; cause instanceof Error; cause = cause.cause) {
       const { message, stack } = cause
       if (!isEcho(message, secrets, WHOLE)) continue

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { failureOf } from '../../test/fixtures/workbench.ts'
 import type { HttpServerDefinition } from '../definitions.ts'
 import { LoginRequiredError, NetworkFailedError } from '../errors/index.ts'
-import { SentLately } from './echoes.ts'
+import { EchoFilter } from './echoes.ts'
 import { isSessionForgotten, type Observation, observedFetch, type TransportState } from './observed-fetch.ts'
 
 const url = 'https://mcp.example.com/mcp'
@@ -15,7 +15,7 @@ function observe(kind: Observation['kind'], outcome: Response | Error, now: Tran
   const onLost = () => {
     losses += 1
   }
-  const state: TransportState = { now, pending: new Set(), sent: new SentLately(), onLost }
+  const state: TransportState = { now, pending: new Set(), echoes: new EchoFilter(), onLost }
   const fetch = observedFetch(
     async () => {
       if (outcome instanceof Error) throw outcome

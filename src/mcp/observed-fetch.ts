@@ -6,7 +6,7 @@ import {
   NetworkFailedError,
 } from '../errors/index.ts'
 import type { Fetch } from '../ports.ts'
-import { type SentLately, withoutEchoes } from './echoes.ts'
+import { type EchoFilter, withoutEchoes } from './echoes.ts'
 
 /** What is known of one transport, beyond what the SDK tells. */
 export interface TransportState {
@@ -17,7 +17,7 @@ export interface TransportState {
   status?: number
   /** Requests that have no answer yet. */
   readonly pending: Set<Promise<Response>>
-  readonly sent: SentLately
+  readonly echoes: EchoFilter
   /** Called once, when the event stream is gone and nothing arrives any more. */
   onLost?: () => void
 }
@@ -45,7 +45,7 @@ export function observedFetch(fetch: Fetch, { kind, state, definition }: Observa
 
   const noted = async (answer: Promise<Response>) => {
     const response = await answer
-    state.sent.note(response)
+    state.echoes.note(response)
     return response
   }
 

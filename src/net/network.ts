@@ -1,4 +1,10 @@
-import { ADDRESS_REFUSED, type NetworkOptions, type ServerNetwork, type Whereabouts } from '../ports.ts'
+import {
+  ADDRESS_REFUSED,
+  type NetworkOptions,
+  type Reach,
+  type ServerNetwork,
+  type Whereabouts,
+} from '../ports.ts'
 import { SentLately } from '../sent-secrets.ts'
 import { literalAddress } from './address.ts'
 import { type ExchangeParts, exchange, reasonOf } from './exchange.ts'
@@ -43,7 +49,7 @@ export function createNetwork({ whereabouts, ...parts }: NetworkParts) {
 async function assertWithin(
   whereabouts: Whereabouts,
   url: URL,
-  reach: Parameters<Whereabouts['assertWithin']>[1],
+  reach: Reach,
   purpose: string,
 ): Promise<void> {
   try {
