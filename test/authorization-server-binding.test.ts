@@ -1,15 +1,13 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { OAuthConfig } from '../src/public.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { DOCUMENT, type MovingServer, SECRET, sentTo, startMovingServer } from './fixtures/moving-server.ts'
 import { parameters } from './fixtures/request-log.ts'
 import { failureOf } from './fixtures/workbench.ts'
 
 // An MCP server that moves to another authorization server while a login of the first one is alive.
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 async function scene(): Promise<MovingServer> {
   const started = await startMovingServer()

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { startAuthorizationServer } from './fixtures/authorization-server.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import type { McpServerOptions } from './fixtures/mcp-server.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import type { RecordedRequest } from './fixtures/request-log.ts'
@@ -9,10 +10,7 @@ import { failureOf, openWorkbench, type WorkbenchOptions } from './fixtures/work
 
 // What an MCP server gets to see of a login: every request of every kind, at every revision.
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 async function scene(options: McpServerOptions = {}, workbench: WorkbenchOptions = {}) {
   const authorizationServer = await startAuthorizationServer()

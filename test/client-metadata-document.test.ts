@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { systemClock } from '../src/node/clock.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { parameters } from './fixtures/request-log.ts'
 import {
   type ScriptedAuthorizationServer,
@@ -10,10 +11,7 @@ import { failureOf, freePort, openWorkbench, type Workbench } from './fixtures/w
 
 const DOCUMENT = 'https://app.example.com/oauth/client.json'
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 async function scene(
   supported: boolean,

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { OAuthConfig } from '../src/public.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { type MovingServer, SECRET, sentTo, startMovingServer } from './fixtures/moving-server.ts'
 import { parameters } from './fixtures/request-log.ts'
 import type { ScriptedAuthorizationServer } from './fixtures/scripted-authorization-server.ts'
@@ -10,10 +11,7 @@ import { failureOf } from './fixtures/workbench.ts'
 // After a good login somebody tries to get what it brought: the MCP server, which can say anything; an authorization server
 // that it names; metadata that change. The first authorization server is the honest one, the second the thief's.
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 async function scene(): Promise<MovingServer> {
   const started = await startMovingServer()

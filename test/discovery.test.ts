@@ -1,6 +1,7 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { DiscoveryFailedError, LatchkeyError } from '../src/errors/index.ts'
 import type { OAuthConfig } from '../src/public.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import type { Answer } from './fixtures/loopback-server.ts'
 import { createManualClock } from './fixtures/manual-clock.ts'
 import { startMcpServer } from './fixtures/mcp-server.ts'
@@ -12,10 +13,7 @@ import {
 } from './fixtures/scripted-authorization-server.ts'
 import { failureOf, freePort, openWorkbench, type Workbench } from './fixtures/workbench.ts'
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 function keep<T extends { close(): Promise<void> }>(each: T): T {
   opened.push(each)

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { AuthConfig, OAuthConfig } from '../src/config/input.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { startMcpServer } from './fixtures/mcp-server.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { parameters } from './fixtures/request-log.ts'
@@ -13,10 +14,7 @@ import { failureOf, openWorkbench } from './fixtures/workbench.ts'
 
 // What the authorization extensions of MCP ask of a client beside their grants, which have test/grants.test.ts.
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 const ID_TOKEN = 'eyJhbGciOiJFUzI1NiJ9.identity-of-jane.signature-of-idp'
 const ID_JAG = 'eyJhbGciOiJFUzI1NiJ9.jane-at-this-server.signature-of-idp'

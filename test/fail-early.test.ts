@@ -1,17 +1,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { serverDomain } from '../src/credentials/identity.ts'
 import { systemClock } from '../src/node/clock.ts'
 import { startAuthorizationServer } from './fixtures/authorization-server.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { startScriptedAuthorizationServer, tokenError } from './fixtures/scripted-authorization-server.ts'
 import { failureOf, openWorkbench, type Workbench, type WorkbenchOptions } from './fixtures/workbench.ts'
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 async function bench(options: WorkbenchOptions = {}): Promise<Workbench> {
   const made = await openWorkbench(options)

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { LatchkeyError } from '../src/errors/index.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import {
   type GitHubAuthorizationServer,
   type GitHubAuthorizationServerOptions,
@@ -9,10 +10,7 @@ import { type McpServerFixture, startMcpServer } from './fixtures/mcp-server.ts'
 import { parameters } from './fixtures/request-log.ts'
 import { failureOf, freePort, openWorkbench, type Workbench } from './fixtures/workbench.ts'
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 const TOKEN = '/login/oauth/access_token'
 const CLIENT = { client_id: 'Iv1.fixture', client_secret: 'github-secret' }

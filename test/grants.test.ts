@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { AuthConfig, OAuthConfig } from '../src/config/input.ts'
 import { definitionsFromText } from '../src/config/mcp-servers.ts'
 import {
@@ -15,6 +15,7 @@ import {
   type AuthorizationServerOptions,
   startAuthorizationServer,
 } from './fixtures/authorization-server.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import type { OAuthProtection } from './fixtures/mcp-protection.ts'
 import type { McpServerFixture } from './fixtures/mcp-server.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
@@ -23,10 +24,7 @@ import { startScriptedAuthorizationServer, tokenError } from './fixtures/scripte
 import { createShiftedClock } from './fixtures/shifted-clock.ts'
 import { failureOf, openWorkbench, type Workbench, type WorkbenchOptions } from './fixtures/workbench.ts'
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'

@@ -1,9 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { AuthConfig, OAuthConfig } from '../src/config/input.ts'
 import type { LatchkeyEvent } from '../src/events.ts'
 import { Canaries, type Places, visible } from './fixtures/canaries.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { carried, SPELLINGS } from './fixtures/echo.ts'
 import {
   type ScriptedAuthorizationServer,
@@ -14,10 +15,7 @@ import { failureOf, openWorkbench, type Workbench } from './fixtures/workbench.t
 
 // Secrets of programs, and servers that say what they were sent earlier: in metadata, in content types, in bytes that are no HTTP.
 
-const opened: { close(): Promise<unknown> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 function seen(own: Workbench, things: Record<string, unknown>): Places {
   const withoutPage = (event: LatchkeyEvent) =>
@@ -141,7 +139,7 @@ test('an answer that is no HTTP and repeats its request', async () => {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const own = await openWorkbench()
-  opened.push({ close: () => new Promise((resolve) => server.close(resolve)) }, own)
+  opened.push({ close: () => new Promise((resolve) => server.close(() => resolve())) }, own)
   const { port } = server.address() as { port: number }
   const url = `http://127.0.0.1:${port}/mcp`
   const fetch = own.latchkey.authorizedFetch({

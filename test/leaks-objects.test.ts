@@ -2,13 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { basicAuth, headers } from '../src/config/custom-auth.ts'
 import { createMemoryStore } from '../src/credentials/memory-store.ts'
 import { createFileStore } from '../src/node/file-store.ts'
 import { createPostgresStore } from '../src/stores/postgres.ts'
 import { createRedisStore } from '../src/stores/redis.ts'
 import { Canaries, type Places, visible } from './fixtures/canaries.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { connectPostgres, connectRedis, hasPostgres, hasRedis } from './fixtures/databases.ts'
 import { startMcpServer } from './fixtures/mcp-server.ts'
 import { startScriptedAuthorizationServer } from './fixtures/scripted-authorization-server.ts'
@@ -19,10 +20,7 @@ import { requires } from './requires.ts'
 
 const [redis, postgres] = await Promise.all([hasRedis(), hasPostgres()])
 const stdioServer = fileURLToPath(new URL('./fixtures/stdio-server.mjs', import.meta.url))
-const opened: { close(): Promise<unknown> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 let folder = ''
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'latchkey-leaks-'))

@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { LoginStatus } from '../src/credentials/login-status.ts'
 import type { LatchkeyError } from '../src/errors/index.ts'
 import type { OAuthConfig } from '../src/public.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import type { Answer } from './fixtures/loopback-server.ts'
 import { parameters } from './fixtures/request-log.ts'
 import {
@@ -17,10 +18,7 @@ import { failureOf, freePort, openWorkbench, type Workbench } from './fixtures/w
  * docs/quirks.md is this table in words.
  */
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 type Server = ScriptedAuthorizationServer
 

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { PortInUseError } from '../src/errors/index.ts'
 import { nodePlatform } from '../src/node-platform.ts'
 import type { OAuthConfig } from '../src/public.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { parameters } from './fixtures/request-log.ts'
 import {
   type ScriptedAuthorizationServer,
@@ -14,10 +15,7 @@ import { failureOf, freePort, openWorkbench, type Workbench } from './fixtures/w
 
 // The only test file that may occupy port 8080.
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 async function scene(
   options: ScriptedAuthorizationServerOptions = {},

@@ -1,4 +1,5 @@
-import { afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { parameters } from './fixtures/request-log.ts'
 import {
   type ScriptedAuthorizationServer,
@@ -9,10 +10,7 @@ import { freePort, openWorkbench } from './fixtures/workbench.ts'
 
 // RFC 8707 `resource`, in the authorization request, the code exchange and the refresh.
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 const PRM = '/.well-known/oauth-protected-resource'
 

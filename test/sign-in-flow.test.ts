@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { LatchkeyError } from '../src/errors/index.ts'
 import { systemClock } from '../src/node/clock.ts'
 import type { OAuthConfig } from '../src/public.ts'
 import { startAuthorizationServer } from './fixtures/authorization-server.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { type Visit, visit } from './fixtures/consent-browser.mjs'
 import type { Answer } from './fixtures/loopback-server.ts'
 import { createManualClock } from './fixtures/manual-clock.ts'
@@ -16,10 +17,7 @@ import {
 } from './fixtures/scripted-authorization-server.ts'
 import { failureOf, freePort, openWorkbench, type WorkbenchOptions } from './fixtures/workbench.ts'
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 function keep<T extends { close(): Promise<void> }>(each: T): T {
   opened.push(each)

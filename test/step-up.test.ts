@@ -1,14 +1,12 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import type { OAuthProtection } from './fixtures/mcp-protection.ts'
 import type { McpServerFixture } from './fixtures/mcp-server.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { failureOf, openWorkbench, type Workbench } from './fixtures/workbench.ts'
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 const tool = (name: string) => ({ name, call: () => `${name} done` })
 const TOOLS = ['read', 'write', 'admin'].map(tool)

@@ -1,7 +1,8 @@
 import { createServer } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { DiscoveryFailedError, LatchkeyError } from '../src/errors/index.ts'
 import type { OAuthConfig } from '../src/public.ts'
+import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import type { Answer } from './fixtures/loopback-server.ts'
 import { createManualClock } from './fixtures/manual-clock.ts'
 import type { RecordedRequest } from './fixtures/request-log.ts'
@@ -13,10 +14,7 @@ import {
 } from './fixtures/scripted-authorization-server.ts'
 import { failureOf, freePort, openWorkbench } from './fixtures/workbench.ts'
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
 
 interface Case {
   server?: ScriptedAuthorizationServerOptions

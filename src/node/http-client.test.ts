@@ -1,16 +1,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { closedAfterEach } from '../../test/fixtures/closed-after-each.ts'
 import { startLoopbackServer } from '../../test/fixtures/loopback-server.ts'
 import { isWithinReach } from '../net/address.ts'
 import { ADDRESS_REFUSED } from '../ports.ts'
 import { createHttpClient } from './http-client.ts'
 
-const opened: { close(): unknown }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((server) => server.close()))
-})
+const opened = closedAfterEach()
 
 /** A server that counts connections, not only requests. */
 async function countingServer() {

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Home } from '../fixtures/built-command.ts'
-import { type HostileScene, type HostileServer, openHostileScene } from '../fixtures/hostile-scene.ts'
+import { closedAfterEach } from '../fixtures/closed-after-each.ts'
+import { type HostileScene, type HostileServer, scenesNotedIn } from '../fixtures/hostile-scene.ts'
 import { requires } from '../requires.ts'
 import { summary } from '../stranger-program.ts'
 
@@ -11,10 +12,8 @@ import { summary } from '../stranger-program.ts'
 
 vi.setConfig({ testTimeout: 180_000 })
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
+const scene = scenesNotedIn(opened)
 
 /** A server whose metadata says something else. */
 const saying = (members: Record<string, unknown>): HostileServer => ({
@@ -22,12 +21,6 @@ const saying = (members: Record<string, unknown>): HostileServer => ({
     server.scripts.metadata = () => ({ body: { ...server.metadata(), ...members } })
   },
 })
-
-async function scene(inputs: Record<string, HostileServer>): Promise<HostileScene> {
-  const made = await openHostileScene(inputs)
-  opened.push(made)
-  return made
-}
 
 const START_URL = /^http:\/\/(localhost|127\.0\.0\.1):\d+\/[\w/-]+$/
 
@@ -139,7 +132,7 @@ requires('strace', hasStrace)('S2 mcpc PR 382: shell characters in an otherwise 
       ]),
     )
     const traceIn = ({ path }: Home) => join(path, 'trace')
-    const all = await openHostileScene(inputs, {
+    const all = await scene(inputs, {
       prefix: (home) => [
         'strace',
         '-f',
@@ -152,7 +145,6 @@ requires('strace', hasStrace)('S2 mcpc PR 382: shell characters in an otherwise 
         traceIn(home),
       ],
     })
-    opened.push(all)
     const names = [...Object.keys(inputs), 'good']
     expect(summary(await all.stranger.useAll())).toEqual(
       Object.fromEntries(names.map((name) => [name, 'alice'])),

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { afterEach, describe, expect, test, vi } from 'vitest'
-import { type HostileScene, type HostileServer, openHostileScene } from '../fixtures/hostile-scene.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { closedAfterEach } from '../fixtures/closed-after-each.ts'
+import { type HostileScene, type HostileServer, scenesNotedIn } from '../fixtures/hostile-scene.ts'
 import type { Answer } from '../fixtures/loopback-server.ts'
 import { parameters, type RecordedRequest } from '../fixtures/request-log.ts'
 import {
@@ -14,16 +15,8 @@ import { summary } from '../stranger-program.ts'
 
 vi.setConfig({ testTimeout: 180_000 })
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
-
-async function scene(inputs: Record<string, HostileServer>): Promise<HostileScene> {
-  const made = await openHostileScene(inputs)
-  opened.push(made)
-  return made
-}
+const opened = closedAfterEach()
+const scene = scenesNotedIn(opened)
 
 async function attacker(): Promise<ScriptedAuthorizationServer> {
   const server = await startScriptedAuthorizationServer()

@@ -1,5 +1,6 @@
-import { afterEach, expect, test, vi } from 'vitest'
-import { type HostileScene, type HostileServer, openHostileScene } from '../fixtures/hostile-scene.ts'
+import { expect, test, vi } from 'vitest'
+import { closedAfterEach } from '../fixtures/closed-after-each.ts'
+import { type HostileScene, type HostileServer, scenesNotedIn } from '../fixtures/hostile-scene.ts'
 import { type LoopbackServer, startLoopbackServer } from '../fixtures/loopback-server.ts'
 import type { ScriptedAuthorizationServer } from '../fixtures/scripted-authorization-server.ts'
 import { freePort } from '../fixtures/workbench.ts'
@@ -9,10 +10,8 @@ import { summary } from '../stranger-program.ts'
 
 vi.setConfig({ testTimeout: 180_000 })
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
+const opened = closedAfterEach()
+const scene = scenesNotedIn(opened)
 
 const SECRET = 'canary-client-secret'
 
@@ -21,12 +20,6 @@ async function catcher(): Promise<LoopbackServer> {
   const server = await startLoopbackServer((_request, response) => response.writeHead(200).end('{}'))
   opened.push(server)
   return server
-}
-
-async function scene(inputs: Record<string, HostileServer>): Promise<HostileScene> {
-  const made = await openHostileScene(inputs)
-  opened.push(made)
-  return made
 }
 
 /** A server whose client is configured, with a secret, and gets a header beside. */

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test, vi } from 'vitest'
-import { type HostileScene, type HostileServer, openHostileScene } from '../fixtures/hostile-scene.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { closedAfterEach } from '../fixtures/closed-after-each.ts'
+import { type HostileScene, type HostileServer, scenesNotedIn } from '../fixtures/hostile-scene.ts'
 import type { Answer } from '../fixtures/loopback-server.ts'
 import type { RecordedRequest } from '../fixtures/request-log.ts'
 import type { Script, startScriptedAuthorizationServer } from '../fixtures/scripted-authorization-server.ts'
@@ -12,16 +13,8 @@ import { summary } from '../stranger-program.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
-
-async function scene(...[inputs, options]: Parameters<typeof openHostileScene>): Promise<HostileScene> {
-  const made = await openHostileScene(inputs, options)
-  opened.push(made)
-  return made
-}
+const opened = closedAfterEach()
+const scene = scenesNotedIn(opened)
 
 type Scripts = Awaited<ReturnType<typeof startScriptedAuthorizationServer>>['scripts']
 const scripted = (scripts: Scripts): HostileServer => ({

@@ -1,23 +1,16 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, expect, test, vi } from 'vitest'
-import { type HostileScene, type HostileServer, openHostileScene } from '../fixtures/hostile-scene.ts'
+import { expect, test, vi } from 'vitest'
+import { closedAfterEach } from '../fixtures/closed-after-each.ts'
+import { type HostileScene, type HostileServer, scenesNotedIn } from '../fixtures/hostile-scene.ts'
 import { summary } from '../stranger-program.ts'
 
 // Hostile inputs: an authorization server that wants less protection than there has to be.
 
 vi.setConfig({ testTimeout: 180_000 })
 
-const opened: { close(): Promise<void> }[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()))
-})
-
-async function scene(inputs: Record<string, HostileServer>): Promise<HostileScene> {
-  const made = await openHostileScene(inputs)
-  opened.push(made)
-  return made
-}
+const opened = closedAfterEach()
+const scene = scenesNotedIn(opened)
 
 const saying = (members: Record<string, unknown>, config?: HostileServer['config']): HostileServer => ({
   arrange: (server) => {
