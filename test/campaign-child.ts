@@ -5,10 +5,10 @@
 import { createInterface } from 'node:readline'
 import { createLatchkey } from '../src/latchkey.ts'
 import { McpClient } from '../src/mcp/client.ts'
-import { nodePlatform } from '../src/node-platform.ts'
-import type { CredentialStore, Fetch } from '../src/ports.ts'
+import type { CredentialStore } from '../src/ports.ts'
 import type { Called, CampaignAnswer, CampaignWork, Gate } from './campaign-program.ts'
 import { openCampaignStore } from './campaign-stores.ts'
+import { platformThrough } from './fixtures/platform-through.ts'
 import { createShiftedClock } from './fixtures/shifted-clock.ts'
 
 const work: CampaignWork = JSON.parse(process.argv[2] ?? '')
@@ -47,25 +47,20 @@ const store: CredentialStore = {
   },
 }
 
-const fetch: Fetch = async (input, init) => {
-  const url = input instanceof Request ? input.url : String(input)
-  if (!new URL(url).pathname.endsWith('/token')) return globalThis.fetch(input, init)
+const through = platformThrough(async (url, send) => {
+  if (!new URL(url).pathname.endsWith('/token')) return send()
   await standAt('sending')
-  const response = await globalThis.fetch(input, init)
+  const response = await send()
   const body = await response.arrayBuffer()
   await standAt(response.status === 429 ? 'put off' : 'answered')
   return new Response(body, response)
-}
+})
 
-const options = { interactive: 'never', store, fetch } as const
+const options = { interactive: 'never', store } as const
+const platform = { ...through, clock }
 const client = new McpClient(
   { mcpServers: { demo: work.server } },
-  {
-    ...options,
-    runtime: createLatchkey({ ...nodePlatform, clock }).runtime(options),
-    platform: nodePlatform,
-    version: '0',
-  },
+  { ...options, runtime: createLatchkey(platform).runtime(options), platform, version: '0' },
 )
 
 async function call(count: number): Promise<Called> {

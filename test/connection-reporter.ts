@@ -27,9 +27,17 @@ export function connectionReport(run: string): { readonly lines: string[]; reado
     undecided: undecided.length,
     lines: [
       `connections: ${sum} of ${counts.length} processes, ${undecided.length} without a decision`,
-      ...undecided.slice(0, 20).map((note) => `  ${note.program} connected to ${note.undecided}`),
+      ...programsOf(undecided),
     ],
   }
+}
+
+/** A line for each program, however often it connected. */
+function programsOf(undecided: readonly Note[]): string[] {
+  return [...new Set(undecided.map(({ program }) => program))].map((program) => {
+    const [first, ...more] = undecided.filter((note) => note.program === program)
+    return `  ${program} connected to ${first?.undecided}${more.length > 0 ? ` and ${more.length} more` : ''}`
+  })
 }
 
 function readNotes(file: string): Note[] {

@@ -7,7 +7,9 @@ import { createHash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { login, MCPClient } from '../src/node.ts'
+import { createLatchkey } from '../src/latchkey.ts'
+import { McpClient } from '../src/mcp/client.ts'
+import { platformThrough } from './fixtures/platform-through.ts'
 import { changeStoredLogins, expired } from './fixtures/stored-logins.ts'
 
 const [home = '', url = ''] = process.argv.slice(2)
@@ -17,16 +19,20 @@ let fillAfterAnswer = false
 let opened = 0
 const options = {
   interactive: 'always' as const,
-  fetch: async (input: string | URL | Request, init?: RequestInit) => {
-    const response = await fetch(input, init)
-    if (fillAfterAnswer && String(input).endsWith('/token')) fill()
-    return response
-  },
   onEvent: ({ type }: { type: string }) => {
     if (type === 'authorization_started') opened += 1
   },
 }
-const client = new MCPClient({ mcpServers: { demo: { url } } }, options)
+const platform = platformThrough(async (url, send) => {
+  const response = await send()
+  if (fillAfterAnswer && url.endsWith('/token')) fill()
+  return response
+})
+const latchkey = createLatchkey(platform)
+const client = new McpClient(
+  { mcpServers: { demo: { url } } },
+  { ...options, runtime: latchkey.runtime(options), platform, version: '0' },
+)
 
 /** Until not one more byte fits. */
 function fill(): void {
@@ -43,7 +49,7 @@ function fill(): void {
 const remount = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, home])
 
 const commands: Record<string, () => unknown> = {
-  login: () => login({ name: 'demo', url }, options),
+  login: () => latchkey.login({ name: 'demo', url }, options),
   call: async () => (await client.createSession('demo')).callTool('whoami'),
   expire: () => changeStoredLogins(home, expired),
   fill,
