@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,11 +9,15 @@ import { createMemoryStore } from '../src/credentials/memory-store.ts'
 import { createFileStore } from '../src/node/file-store.ts'
 import { createPostgresStore } from '../src/stores/postgres.ts'
 import { createRedisStore } from '../src/stores/redis.ts'
+import { finished } from './fixtures/built-command.ts'
 import { Canaries, type Places, visible } from './fixtures/canaries.ts'
 import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import { connectPostgres, connectRedis, hasPostgres, hasRedis } from './fixtures/databases.ts'
+import { carried } from './fixtures/echo.ts'
 import { startMcpServer } from './fixtures/mcp-server.ts'
-import { startScriptedAuthorizationServer } from './fixtures/scripted-authorization-server.ts'
+import { packedPackage } from './fixtures/packed-package.ts'
+import { startScriptedAuthorizationServer, tokenError } from './fixtures/scripted-authorization-server.ts'
+import { WATCHED } from './fixtures/watched.ts'
 import { failureOf, openWorkbench } from './fixtures/workbench.ts'
 import { requires } from './requires.ts'
 
@@ -99,6 +104,66 @@ test('a sign-in of a web application: the URL is the one exception, and in nothi
   canaries.add('state', state)
   expect(new URL(authorizationUrl).searchParams.get('state')).toBe(state)
   expect(canaries.leaksIn(shown({ rest, events: own.events }))).toEqual([])
+})
+
+test('a sign-in of a web application that fails: the answer of the token endpoint repeats what it was sent', async () => {
+  const canaries = new Canaries()
+  const as = await startScriptedAuthorizationServer({
+    mcp: {},
+    intercept: (request) => void canaries.ofRequest(request),
+    scripts: {
+      authorize: (_, answer) => void canaries.ofAnswer(answer),
+      token: (request) => tokenError('invalid_grant', carried(request).join(' ')),
+    },
+  })
+  const own = await openWorkbench()
+  opened.push(as, own)
+  const demo = { name: 'demo', url: as.url }
+  const redirectUri = 'http://localhost:8080/callback'
+  const { authorizationUrl, state } = await own.latchkey.beginLogin(demo, { redirectUri })
+  canaries.add('state', state)
+  const { headers } = await fetch(authorizationUrl, { redirect: 'manual' })
+  const refusal = await failureOf(own.latchkey.completeLogin(demo, `${headers.get('location')}`))
+  expect(refusal).toMatchObject({ code: 'token_request_refused' })
+  expect(canaries.leaksIn(shown({ refusal, events: own.events }))).toEqual([])
+  expect(canaries.names).toEqual(expect.arrayContaining(['code', 'code_verifier', 'state']))
+})
+
+test('a program that ends by an error of ours: what Node prints of it, and its report of the crash', async () => {
+  const canaries = new Canaries()
+  let isHostile = false
+  const as = await startScriptedAuthorizationServer({
+    mcp: {},
+    intercept: (request) => void canaries.ofRequest(request),
+    scripts: {
+      token: (_, answer) => void canaries.ofAnswer(answer),
+      mcp: (request) =>
+        isHostile ? { status: 400, body: `You sent ${carried(request).join(' ')}` } : undefined,
+    },
+  })
+  const own = await openWorkbench()
+  opened.push(as, own)
+  const demo = { url: as.url, headers: { 'X-Api-Key': canaries.make('configured header') } }
+  await own.login(demo)
+  isHostile = true
+  const { project } = await packedPackage()
+  const reports = await mkdtemp(join(folder, 'reports-'))
+  const program = `import { MCPClient } from 'latchkey'
+    import { text } from 'node:stream/consumers'
+    const servers = JSON.parse(await text(process.stdin))
+    await new MCPClient({ mcpServers: servers }, { interactive: 'never' }).createSession('demo')`
+  const flags = ['--report-uncaught-exception', `--report-directory=${reports}`, '--input-type=module']
+  const env = { PATH: process.env.PATH, LATCHKEY_HOME: own.home, ...WATCHED }
+  const child = spawn(process.execPath, [...flags, '-e', program], { cwd: project, env })
+  child.stdin.end(JSON.stringify({ demo }))
+  const { code, stderr } = await finished(child)
+  const [report = ''] = await readdir(reports)
+  const crash = await readFile(join(reports, report), 'utf8')
+  expect(code).toBe(1)
+  expect(stderr).toContain("code: 'connect_failed'")
+  expect(JSON.parse(crash).javascriptStack.message).toContain('demo')
+  expect(canaries.leaksIn({ stderr, crash })).toEqual([])
+  expect(canaries.names).toContain('access_token')
 })
 
 describe('stores', () => {
