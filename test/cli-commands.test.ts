@@ -1,9 +1,10 @@
+import { spawn } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
-import { type BuiltCommand, buildCommand, createHome, type Home } from './fixtures/built-command.ts'
+import { type BuiltCommand, buildCommand, createHome, finished, type Home } from './fixtures/built-command.ts'
 import { type McpServerFixture, startMcpServer } from './fixtures/mcp-server.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
 import { changeStoredLogins, expired } from './fixtures/stored-logins.ts'
@@ -469,6 +470,24 @@ describe('config files', () => {
     const absent = await run('status', '--config', `${file}.absent`)
     expect(absent.code).toBe(2)
     expect(absent.stderr).toContain(`${file}.absent does not exist`)
+  })
+
+  test('--config takes what another program writes into a pipe, which is trusted no more than a file', async () => {
+    const through = async (server: object) => {
+      const script = 'exec "$0" "$1" tools only --config <(printf %s "$2")'
+      const text = JSON.stringify({ mcpServers: { only: server } })
+      return finished(
+        spawn('bash', ['-c', script, process.execPath, command.bin, text], { env: home.env, stdio: 'pipe' }),
+      )
+    }
+    expect(await through({ url: open.url, auth: false })).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('whoami'),
+    })
+    expect(await through({ url: open.url, auth: '${HOME}' })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('/dev/fd/'),
+    })
   })
 
   test('the error that asks for a login names the same config file', async () => {

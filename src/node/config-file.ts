@@ -1,10 +1,10 @@
-import { lstat, realpath } from 'node:fs/promises'
+import { lstat, realpath, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ConfigInvalidError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
 import { isOpenToOthers, isOwnOrRoots, stepsTo } from './path-steps.ts'
 import { type ConfigLocation, hostConfigFiles, type PathEnvironment, userConfigFile } from './paths.ts'
-import { readPlainFile, UnfitFileError } from './plain-file.ts'
+import { type PlainFile, readNamedFile, readPlainFile, UnfitFileError } from './plain-file.ts'
 import { systemCode } from './store-folder-error.ts'
 import type { TrustStore } from './trust-store.ts'
 
@@ -62,8 +62,7 @@ async function readText(
   let found = 'is not UTF-8 text'
   let remedy = 'Expected a readable JSON file with `mcpServers`.'
   try {
-    const real = await realpath(path)
-    const { bytes, dev, ino } = await readPlainFile(real, { limit: LONGEST, followsLinks: false })
+    const { real, bytes, dev, ino } = await readBytes(path, location)
     return { real, dev, ino, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
   } catch (error) {
     const code = systemCode(error)
@@ -79,6 +78,16 @@ async function readText(
       cause: error,
     })
   }
+}
+
+async function readBytes(path: string, { origin }: ConfigLocation): Promise<PlainFile & { real: string }> {
+  if ((await stat(path)).isFIFO()) {
+    if (origin === 'default') throw new UnfitFileError('is a pipe; save what it brings in a file')
+    // A pipe of the shell, `<(program)`, has no path without links.
+    return { real: path, ...(await readNamedFile(path, { limit: LONGEST })) }
+  }
+  const real = await realpath(path)
+  return { real, ...(await readPlainFile(real, { limit: LONGEST, followsLinks: false })) }
 }
 
 function named({ origin }: ConfigLocation): string {

@@ -1,11 +1,11 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { readPlainFile, UnfitFileError } from './plain-file.ts'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { readNamedFile, readPlainFile, UnfitFileError } from './plain-file.ts'
 
 let folder = ''
 beforeEach(async () => {
@@ -32,6 +32,37 @@ test('a pipe that nobody writes to, a device without end, a folder: refused at o
   for (const name of ['pipe', 'endless', 'folder']) {
     await expect(read(join(folder, name))).rejects.toThrow(UnfitFileError)
   }
+})
+
+describe('a pipe that the user named', () => {
+  /** A shell that writes, and pauses as long as nobody lets it go on. */
+  const writer = (pipe: string, script: string) =>
+    spawn('sh', ['-c', `exec 3>"$1"; ${script}`, 'sh', pipe], { stdio: ['pipe', 'inherit', 'inherit'] })
+  const pipe = () => {
+    const path = join(folder, 'pipe')
+    spawnSync('mkfifo', [path])
+    return path
+  }
+  const named = async (path: string, limit = 1_000_000) =>
+    new TextDecoder().decode((await readNamedFile(path, { limit })).bytes)
+
+  test('is read to its end, although its writer comes later and writes in pieces', async () => {
+    const path = pipe()
+    const reading = named(path)
+    const shell = writer(path, 'printf one >&3; read line; printf two >&3')
+    shell.stdin.end('go on\n')
+    expect(await reading).toBe('onetwo')
+  })
+
+  test('has a limit, as files have', async () => {
+    const path = pipe()
+    writer(path, 'head -c 100000 /dev/zero >&3')
+    await expect(named(path, 70_000)).rejects.toThrow('is longer than 68 KB')
+  })
+
+  test('nobody opens: an error that says so', async () => {
+    await expect(named(pipe())).rejects.toThrow('is a pipe that nobody opened within 2 s')
+  })
 })
 
 test('a socket is an error of the system, not a file', async () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { bareCause } from '../errors/bare-cause.ts'
 import type { SecretReader } from '../ports.ts'
 import type { PathEnvironment } from './paths.ts'
-import { readPlainFile } from './plain-file.ts'
+import { readNamedFile } from './plain-file.ts'
 
 /** Longer than any token or key, in bytes. */
 const LIMIT = 262_144
@@ -16,7 +16,7 @@ export function createSecretReader({ env, homedir }: PathEnvironment): SecretRea
     readFile: async (path) => {
       const whole = path.startsWith('~/') ? join(homedir, path.slice(2)) : path
       // Links are followed: Kubernetes exchanges a mounted secret by turning one.
-      const { bytes } = await readPlainFile(whole, { limit: LIMIT })
+      const { bytes } = await readNamedFile(whole, { limit: LIMIT })
       return new TextDecoder().decode(bytes)
     },
     readVariable: (name) => env[name],

@@ -4,7 +4,7 @@ import type { StdioServerDefinition } from '../definitions.ts'
 import { ConfigInvalidError } from '../errors/index.ts'
 import type { SdkTransport } from '../mcp/sdk.ts'
 import { loadMcpSdk } from './mcp-sdk.ts'
-import { readPlainFile, UnfitFileError } from './plain-file.ts'
+import { readNamedFile, UnfitFileError } from './plain-file.ts'
 import { systemCode } from './store-folder-error.ts'
 
 /** No environment is longer, in bytes. */
@@ -40,7 +40,7 @@ export async function openStdioTransport(
 
 async function readEnvFile(server: string, path: string): Promise<Record<string, string>> {
   try {
-    const { bytes } = await readPlainFile(path, { limit: LONGEST })
+    const { bytes } = await readNamedFile(path, { limit: LONGEST })
     return parseEnvFile(new TextDecoder().decode(bytes), path)
   } catch (error) {
     const code = systemCode(error)
