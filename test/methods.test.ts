@@ -5,6 +5,7 @@ import { Client } from '@modelcontextprotocol/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { basicAuth, headers } from '../src/config/custom-auth.ts'
 import type { HttpServerConfig } from '../src/config/input.ts'
+import type { LatchkeyError } from '../src/errors/index.ts'
 import { type AuthorizationServer, startAuthorizationServer } from './fixtures/authorization-server.ts'
 import { type McpServerFixture, startMcpServer, type ToolDefinition } from './fixtures/mcp-server.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
@@ -242,6 +243,21 @@ describe('Streamable HTTP first', () => {
       expect(sse.requests.map(({ method }) => method)).not.toContain('GET')
     } finally {
       await sse.close()
+    }
+  })
+
+  test('a server that refuses both is quoted on both: the first answer is the one that tells why', async () => {
+    const api = await startMcpServer({
+      intercept: ({ method }) =>
+        method === 'POST' ? { status: 400, body: 'Missing X-Team' } : { status: 405 },
+    })
+    try {
+      const client = bench.client({ demo: { url: api.url, auth: false } })
+      const { code, message } = await failureOf<LatchkeyError>(client.createSession('demo'))
+      expect(code).toBe('connect_failed')
+      expect(message).toMatch(/by Streamable HTTP ".*Missing X-Team.*", by SSE ".*405.*"/)
+    } finally {
+      await api.close()
     }
   })
 

@@ -22,13 +22,30 @@ export function statusOf(error: unknown): number | undefined {
 
 /** @param status of the last answer, where the error does not tell it */
 export function connectFailed(server: string, cause: unknown, status?: number): ConnectFailedError {
-  const said = cause instanceof Error ? quoteServerText(cause.message) : 'unknown reason'
   return new ConnectFailedError({
-    message: `${server} could not be connected: ${said}.`,
+    message: `${server} could not be connected: ${said(cause)}.`,
     remedy: remedy(statusOf(cause) ?? status),
     server,
     cause,
   })
+}
+
+/** Of a server that was tried both ways: most of them meant the first answer. */
+export function neitherConnected(
+  server: string,
+  http: ConnectFailedError,
+  sse: ConnectFailedError,
+): ConnectFailedError {
+  return new ConnectFailedError({
+    message: `${server} could not be connected: by Streamable HTTP ${said(http.cause)}, by SSE ${said(sse.cause)}.`,
+    remedy: sse.remedy,
+    server,
+    cause: http.cause,
+  })
+}
+
+function said(cause: unknown): string {
+  return cause instanceof Error ? quoteServerText(cause.message) : 'unknown reason'
 }
 
 function remedy(status = 0): string {

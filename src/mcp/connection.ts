@@ -4,10 +4,10 @@ import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import { untilAborted } from '../credentials/until-aborted.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
-import { UnsupportedError } from '../errors/index.ts'
+import { ConnectFailedError, UnsupportedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import type { Authorization, Connected } from '../events.ts'
-import { connectFailed, findLatchkeyError, statusOf } from './connect-failure.ts'
+import { connectFailed, findLatchkeyError, neitherConnected, statusOf } from './connect-failure.ts'
 import { EchoFilter } from './echoes.ts'
 import { observedFetch, type TransportState } from './observed-fetch.ts'
 import type { McpPlatform, McpSdk, SdkClient, SdkTransport } from './sdk.ts'
@@ -92,14 +92,18 @@ export class Connection {
     const definition = this.#definition
     if (definition.kind === 'stdio') return this.#connect(client, 'stdio', () => this.#stdio())
     const transport = this.#kind ?? definition.transport
-    if (transport !== 'sse') {
-      try {
-        return await this.#connect(client, 'streamable-http', this.#http(definition, 'streamable-http'))
-      } catch (error) {
-        if (transport !== 'auto' || !OTHER_TRANSPORT.includes(statusOf(error) ?? 0)) throw error
-      }
+    const connect = (kind: 'streamable-http' | 'sse') =>
+      this.#connect(client, kind, this.#http(definition, kind))
+    if (transport !== 'auto') return connect(transport === 'sse' ? 'sse' : 'streamable-http')
+    try {
+      await connect('streamable-http')
+    } catch (error) {
+      if (!(error instanceof ConnectFailedError) || !OTHER_TRANSPORT.includes(statusOf(error) ?? 0))
+        throw error
+      await connect('sse').catch((later: unknown) => {
+        throw later instanceof ConnectFailedError ? neitherConnected(definition.name, error, later) : later
+      })
     }
-    return this.#connect(client, 'sse', this.#http(definition, 'sse'))
   }
 
   /** Ends the session at the server (2025 versions), best effort, and closes. */
