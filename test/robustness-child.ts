@@ -3,7 +3,6 @@
  * once, asks each who it is, signs out; writes what came of it, by name, in one line of JSON.
  */
 import { type LoginStatus, login, logout, MCPClient } from 'latchkey'
-import { createConsentBrowser } from './fixtures/consent-browser.mjs'
 
 /** What became of one server: the code of the error, or what it said, when the login ends and how it ended. */
 export type Ending = { code: string } | { said: string; expires_at?: number; logout: string }
@@ -13,7 +12,7 @@ const servers = JSON.parse(process.argv[2] ?? '{}') as Record<string, { url: str
 async function use(name: string, server: { url: string }): Promise<Ending> {
   let status: LoginStatus
   try {
-    status = await login(server, { openUrl: createConsentBrowser().open })
+    status = await login(server, { interactive: 'always' })
   } catch (error) {
     return { code: (error as { code?: string }).code ?? String(error) }
   }

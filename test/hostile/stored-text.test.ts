@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Commands, startCommands } from '../commands-program.ts'
 import { type BuiltCommand, commandAt, createHome, type Home } from '../fixtures/built-command.ts'
 import { packedPackage } from '../fixtures/packed-package.ts'
 import {
@@ -15,6 +16,7 @@ import { storedFiles } from '../fixtures/traces.ts'
 // Text that was put into files: of other programs, of the store, of a folder that somebody unpacked.
 
 let command: BuiltCommand
+let commands: Commands
 let as: ScriptedAuthorizationServer
 let home: Home
 
@@ -25,15 +27,19 @@ beforeAll(async () => {
 afterAll(() => as.close())
 beforeEach(async () => {
   home = await createHome()
+  commands = await startCommands(home)
   await home.configure({ mcpServers: { demo: { url: as.url } } })
 })
-afterEach(() => rmSync(home.path, { recursive: true, force: true, maxRetries: 5 }))
+afterEach(() => {
+  commands.end()
+  rmSync(home.path, { recursive: true, force: true, maxRetries: 5 })
+})
 
 /** In text, as JSON, and with every event. */
 async function calmly(...args: string[]) {
   const printed = []
   for (const more of [[], ['--json'], ['--debug']]) {
-    const each = await command.run([...args, ...more], home)
+    const each = await commands.run({ args: [...args, ...more] })
     expectCalm(each)
     // A fault of ours would be neither.
     expect(each.stderr).not.toContain('(unexpected)')

@@ -1,12 +1,10 @@
-import { spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Commands, startCommands } from '../commands-program.ts'
 import { createHome, type Home } from '../fixtures/built-command.ts'
-import { type CommandLine, oneLine, type Printed } from '../fixtures/command-lines.ts'
+import type { Printed } from '../fixtures/command-lines.ts'
 import type { Answer } from '../fixtures/loopback-server.ts'
 import { type McpServerFixture, startMcpServer } from '../fixtures/mcp-server.ts'
-import { packedPackage } from '../fixtures/packed-package.ts'
 import {
   type Endpoint,
   type ScriptedAuthorizationServer,
@@ -14,19 +12,12 @@ import {
   tokenError,
 } from '../fixtures/scripted-authorization-server.ts'
 import { expectCalm, RAW, STEERING } from '../fixtures/steering-text.ts'
-import { buildProgram } from '../session-program.ts'
 
 // Servers, files and names choose text that is shown. None of it may steer a terminal, hide itself, reorder what stands
 // beside it, or begin a line that looks like one of ours.
 
 /** The same as a header can carry it: one byte a character. */
 const IN_A_HEADER = 'A\u009b8mB\u009d52;c;ZXZpbA==\u009cC\u0085D\u0080'
-
-/** One process of the packed command, so that all of this is met by the same one. */
-interface Commands {
-  run(line: CommandLine): Promise<Printed>
-  end(): void
-}
 
 let commands: Commands
 let as: ScriptedAuthorizationServer
@@ -35,7 +26,6 @@ let home: Home
 let good: ScriptedAuthorizationServer
 
 beforeAll(async () => {
-  const { bin, project } = await packedPackage()
   home = await createHome()
   good = await startScriptedAuthorizationServer({ mcp: {} })
   as = await startScriptedAuthorizationServer({ mcp: {} })
@@ -62,18 +52,7 @@ beforeAll(async () => {
     [STEERING]: { url: as.url },
   }
   await home.configure({ mcpServers })
-  const { file } = await buildProgram('commands-child', project)
-  const child = spawn(process.execPath, [file, bin], { env: home.env, cwd: home.path, stdio: 'pipe' })
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  commands = {
-    run: async (line) => {
-      child.stdin.write(`${oneLine(line)}\n`)
-      const { value, done } = await lines.next()
-      if (done) throw new Error('the process of the commands has ended')
-      return JSON.parse(value) as Printed
-    },
-    end: () => child.stdin.end(),
-  }
+  commands = await startCommands(home)
 }, 120_000)
 afterAll(async () => {
   commands.end()
