@@ -1,4 +1,4 @@
-// The last run of all tests (`npm run test:all`), from the report that it writes.
+// What came of each test file when it was run last (`npm run test:all` runs all), from the report that a run writes.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,16 +6,19 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const REPORT = 'build/test-report.json'
 
-/** Each test as `{ file, name, status }`. Ends the process where the report is missing or older than a test file. */
+/** Each test as `{ file, name, status }`. Ends the process where a test file was not run as it is now. */
 export function testsOfTheLastRun() {
   if (!existsSync(join(root, REPORT))) stop(`${REPORT} is not there: run npm run test:all first.`)
   const { testResults } = JSON.parse(readFileSync(join(root, REPORT), 'utf8'))
-  const ran = testResults.map(({ name }) => relative(root, name).split(sep).join('/'))
-  const written = statSync(join(root, REPORT)).mtimeMs
-  const late = testFiles().find((file) => !ran.includes(file) || statSync(join(root, file)).mtimeMs > written)
+  const results = new Map(
+    testResults.map((result) => [relative(root, result.name).split(sep).join('/'), result]),
+  )
+  const late = testFiles().find(
+    (file) => !(statSync(join(root, file)).mtimeMs < results.get(file)?.startTime),
+  )
   if (late !== undefined) stop(`${REPORT} does not know ${late} as it is now: run npm run test:all first.`)
-  return testResults.flatMap(({ assertionResults }, index) =>
-    assertionResults.map(({ fullName, status }) => ({ file: ran[index], name: fullName, status })),
+  return [...results].flatMap(([file, { assertionResults }]) =>
+    assertionResults.map(({ fullName, status }) => ({ file, name: fullName, status })),
   )
 }
 
