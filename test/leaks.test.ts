@@ -224,6 +224,20 @@ const MCP_ANSWERS: Record<string, Repeat> = {
     headers: { 'content-type': 'text/event-stream' },
     body: `data: ${JSON.stringify({ jsonrpc: '2.0', id: JSON_RPC(request), error: { code: -32000, message: echo } })}\n\n`,
   }),
+  'an error of JSON-RPC, behind more than anybody looks at': (request, echo) => ({
+    body: {
+      jsonrpc: '2.0',
+      id: JSON_RPC(request),
+      error: {
+        code: -32000,
+        message: `${'x'.repeat(70_000)} ${echo}`,
+        data: { padded: 'x'.repeat(70_000), echo },
+      },
+    },
+  }),
+  'a member that JSON-RPC does not have': (request, echo) => ({
+    body: { jsonrpc: '2.0', id: JSON_RPC(request), result: {}, [echo]: {} },
+  }),
   'a stream that is none': (_, echo) => ({
     headers: { 'content-type': 'text/event-stream' },
     body: `data: ${echo}\n\n`,

@@ -1,5 +1,6 @@
 import { isLatchkeyError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
+import { terminalText } from './terminal-text.ts'
 import { wrap } from './text-block.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -10,11 +11,12 @@ import { UsageError } from './usage-error.ts'
 export function errorLines(error: unknown, width = Number.POSITIVE_INFINITY): string[] {
   const { code, message, remedy } = describe(error)
   const protocol = protocolCode(error)
-  const [first = '', ...rest] = `latchkey: ${message}`
+  const [first = '', ...rest] = terminalText(`latchkey: ${message}`)
     .split('\n')
     // An entry of a list (the URLs that were asked) stays whole, to be copied.
     .flatMap((line) => (line.startsWith('  ') ? [line] : wrap(line, width - 2)))
   const advice = remedy
+    .map(terminalText)
     .filter((line) => line !== '')
     .flatMap((line) => (line.startsWith('Run: ') ? [line] : wrap(line, width - 2)))
   const name = protocol === undefined ? code : `${code} ${protocol}`
@@ -39,6 +41,12 @@ export function errorDocument(error: unknown): { error: Record<string, unknown> 
 /** Whether it is a fault of latchkey's own, where a stack helps. */
 export function isUnexpected(error: unknown): error is Error {
   return error instanceof Error && !isLatchkeyError(error) && codeOf(error) === undefined
+}
+
+/** Where it was thrown. What it says may be a server's words, and stands above. */
+export function stackFrames({ message, stack = '' }: Error): string {
+  const frames = stack.slice(stack.indexOf(message) + message.length).split('\n')
+  return terminalText(frames.filter((line) => /^ +at /.test(line)).join('\n'))
 }
 
 interface Description {

@@ -2,7 +2,7 @@ import { isLatchkeyError, LoginRequiredError, SignInCancelledError } from '../er
 import { type Invocation, parseArguments } from './arguments.ts'
 import { call } from './call.ts'
 import { type CommandContext, createContext } from './context.ts'
-import { errorDocument, errorLines, isUnexpected } from './error-report.ts'
+import { errorDocument, errorLines, isUnexpected, stackFrames } from './error-report.ts'
 import { exec } from './exec.ts'
 import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { CommandName } from './flags.ts'
@@ -57,7 +57,7 @@ export async function main(argv: readonly string[], io: CommandIo, parts: Comman
     context?.talk.clear()
     if (invocation?.flags.json ?? argv.includes('--json')) io.stdout.write(jsonText(errorDocument(error)))
     io.stderr.write(`${errorLines(error, io.stderr.isTerminal ? WIDTH : undefined).join('\n')}\n`)
-    if (invocation?.flags.debug && isUnexpected(error)) io.stderr.write(`${error.stack}\n`)
+    if (invocation?.flags.debug && isUnexpected(error)) io.stderr.write(`${stackFrames(error)}\n`)
     return exitCodeOf(error)
   }
 }

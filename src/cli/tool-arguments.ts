@@ -90,7 +90,7 @@ function typedValue(name: string, text: string, known: readonly Argument[]): unk
   if (type === 'value') return value === undefined ? text : value
   if (isOfType(value, type)) return value
   throw new UsageError(
-    `${name} is to be of type ${type}.`,
+    `${name} is to be of type ${cleanServerText(type, 60)}.`,
     `latchkey tools shows the arguments; ${name}:= takes any JSON.`,
   )
 }

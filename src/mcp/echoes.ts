@@ -1,4 +1,5 @@
 import { isEcho, LEFT_OUT, withoutEcho } from '../echo.ts'
+import { isLatchkeyError } from '../errors/index.ts'
 import { sentSecrets } from '../sent-secrets.ts'
 
 /** Bytes of a refusal that are read: what is said of it is never longer. */
@@ -43,23 +44,58 @@ export class EchoFilter {
   cleanMessage(answer: unknown): void {
     const { error } = answer as { error?: { message?: unknown; data?: unknown } }
     if (typeof error !== 'object' || error === null) return
-    const secrets = this.#secrets
-    const { message, data } = error
-    if (typeof message === 'string' && isEcho(message, secrets, WHOLE)) {
-      error.message = LEFT_OUT
-    }
-    if (data !== undefined && isEcho(JSON.stringify(data), secrets, WHOLE)) delete error.data
+    if (typeof error.message === 'string') error.message = this.#cleaned(error.message)
+    if (this.#repeats(error.data)) delete error.data
   }
 
-  /** The same for an error that the SDK made: a parser quotes what it could not read. */
+  /** The same for an error that the SDK made: a parser quotes what it could not read, and keeps it in members of the error. */
   cleanError(error: unknown): void {
-    const secrets = this.#secrets
     for (let cause = error; cause instanceof Error; cause = cause.cause) {
       const { message, stack } = cause
-      if (!isEcho(message, secrets, WHOLE)) continue
-      cause.message = LEFT_OUT
-      if (stack !== undefined) cause.stack = stack.replace(message, () => (cause as Error).message)
+      const cleaned = this.#cleaned(message)
+      if (cleaned !== message) {
+        cause.message = cleaned
+        if (stack !== undefined) cause.stack = stack.replace(message, () => cleaned)
+      }
+      // Ours say what they hold, and were made without it.
+      if (!isLatchkeyError(cause)) this.#emptyMembers(cause)
     }
+  }
+
+  /** Some of them are fixed: then what is in them goes. */
+  #emptyMembers(holder: object): void {
+    for (const name of Object.getOwnPropertyNames(holder)) {
+      if (OF_EVERY_ERROR.includes(name)) continue
+      const member: unknown = Reflect.get(holder, name)
+      if (!this.#repeats(member)) continue
+      if (Reflect.deleteProperty(holder, name)) continue
+      if (Array.isArray(member)) member.length = 0
+      else if (typeof member === 'object' && member !== null) this.#emptyMembers(member)
+    }
+  }
+
+  #cleaned(text: string): string {
+    const secrets = this.#secrets
+    if (secrets.length === 0) return text
+    if (isEcho(text, secrets, WHOLE)) return LEFT_OUT
+    // What is not looked at does not stay.
+    return text.length > WHOLE ? `${text.slice(0, WHOLE)}…` : text
+  }
+
+  #repeats(value: unknown): boolean {
+    const text = jsonOf(value)
+    return this.#cleaned(text) !== text
+  }
+}
+
+const OF_EVERY_ERROR = ['cause', 'message', 'name', 'stack']
+
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? ''
+  } catch {
+    // A circle: an object of the program itself.
+    return ''
   }
 }
 

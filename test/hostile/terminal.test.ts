@@ -222,12 +222,40 @@ describe('S22: what servers say later', () => {
       () => ({ status: 500, headers: { 'content-type': IN_A_HEADER }, body: STEERING }),
       () => ({ status: 403, headers: { 'www-authenticate': scope } }),
       (id) => ({ body: { jsonrpc: '2.0', id, error } }),
+      (id) => ({ body: { jsonrpc: '2.0', id, [STEERING]: STEERING, result: {} } }),
+      (id) => ({ body: { jsonrpc: '2.0', id, result: { tools: [{ name: 5, [STEERING]: STEERING }] } } }),
+      () => ({ headers: { 'content-type': 'application/json' }, body: STEERING }),
     ]
     for (const answer of answers) {
       mcp.intercept = ({ body }) => answer(JSON.parse(body || '{}').id)
       expect((await calmly('tools', 'tools')).code).not.toBe(0)
       expect((await calmly('tools', 'tools', '--json')).code).not.toBe(0)
     }
+    mcp.intercept = undefined
+  })
+
+  test('the type of an argument in the schema of a tool', async () => {
+    const inputSchema = { type: 'object', properties: { typed: { type: STEERING } } }
+    mcp.intercept = ({ body }) => {
+      const { id, method } = JSON.parse(body || '{}')
+      if (method !== 'tools/list') return undefined
+      return {
+        body: {
+          jsonrpc: '2.0',
+          id,
+          result: {
+            resultType: 'complete',
+            ttlMs: 0,
+            cacheScope: 'private',
+            tools: [{ name: 'typed', inputSchema }],
+          },
+        },
+      }
+    }
+    const { stderr } = await calmly('call', 'tools', 'typed', 'typed=1')
+    expect(stderr).toContain('typed is to be of type')
+    await calmly('call', 'tools', 'typed', 'typed=1', '--json')
+    await calmly('tools', 'tools', '--json')
     mcp.intercept = undefined
   })
 
