@@ -52,12 +52,7 @@ export class MCPClient extends McpClient {
     const trustStore = createTrustStore({ home: storeHome(environment), emit })
     const file = await readConfigFile({ path, origin: '--config' }, { environment, trustStore })
     const expansion = (trusted ?? file.trusted) ? 'allowed' : 'refused'
-    const reading = {
-      path: file.path,
-      env: process.env,
-      expansion,
-      versionControlled: file.versionControlled,
-    } as const
-    return new MCPClient(definitionsFromText(file.text, reading), options)
+    const loaded = definitionsFromText(file.text, { ...file, env: process.env, expansion })
+    return new MCPClient(loaded, options)
   }
 }

@@ -419,7 +419,14 @@ describe('a person at a terminal is asked, with the host', () => {
     const terminal = { write, isTerminal: true }
     const storeHome = join(home.path, '.mcp_use')
     const text = JSON.stringify({ mcpServers: { demo: { url: mcp.url } } })
-    const file = { path: 'mcp.json', text, trusted: true, versionControlled: false }
+    const file = {
+      path: 'mcp.json',
+      text,
+      trusted: true,
+      versionControlled: false,
+      folder: home.path,
+      startsIn: undefined,
+    }
     const unused = () => {
       throw new Error('not asked for here')
     }

@@ -93,12 +93,13 @@ beforeAll(async () => {
       },
       files: {
         command: process.execPath,
-        args: [stdioServer],
+        args: [stdioServer, '${APP_SECRET}'],
         env: { GIVEN: canaries.make('configured environment') },
         envFile,
       },
     },
   })
+  const unnamed = `${as.url}?api_key=${canaries.make('query of a URL without a name')}`
   const port = String(await freePort())
   const login = ['login', 'demo', '--interactive', 'always', '--callback-port', port]
   for (const flags of [['--debug'], ['--debug', '--json']]) {
@@ -112,6 +113,11 @@ beforeAll(async () => {
     await each('tools', 'broken')
     await each('login', 'api')
     await each('login', 'demo', '--client-secret', secretVariable)
+    await each('login', unnamed, '--interactive', 'always', '--callback-port', port)
+    await each('status')
+    await each('import', 'mcp-use', unnamed)
+    await each('logout', unnamed)
+    await each('login', unnamed, '--interactive', 'always', '--callback-port', port)
     isHostile = true
     await each('tools', 'demo')
     await each('logout', 'demo')

@@ -2,6 +2,7 @@ import type { AdoptOutcome } from '../credentials/adopt-login.ts'
 import type { HttpServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, StoreFailedError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import type { ForeignLogin } from '../hosts/foreign-login.ts'
 import type { ForeignPlace } from '../hosts/foreign-place.ts'
 import type { ForeignProgram } from '../hosts/foreign-program.ts'
@@ -199,7 +200,7 @@ function about(
   context: CommandContext,
 ): Pick<Imported, 'server' | 'url' | 'account'> {
   const { account } = oauthLogin(server, context.runtime()).identity
-  return { server: server.name, url: server.url, account }
+  return { server: server.name, url: shownUrl(server.url), account }
 }
 
 function keyOf({ root, tokens }: ForeignPlace): string {

@@ -2,6 +2,7 @@ import type { Identity } from '../credentials/identity.ts'
 import type { HttpServerDefinition } from '../definitions.ts'
 import { isLatchkeyError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import { type LogoutOutcome, oauthLogin } from '../latchkey.ts'
 import type { Invocation } from './arguments.ts'
 import type { CommandContext } from './context.ts'
@@ -61,7 +62,7 @@ function loggedOut(
   { account }: Identity,
   outcome: LoggedOut['outcome'],
 ): LoggedOut {
-  return { server: name, url, account, outcome, revoked: outcome === 'revoked' }
+  return { server: name, url: shownUrl(url), account, outcome, revoked: outcome === 'revoked' }
 }
 
 const OUTCOMES: Readonly<Record<LoggedOut['outcome'], (who: string) => string>> = {

@@ -1,4 +1,4 @@
-import { shellWord } from '../credentials/login-command.ts'
+import { shellWord } from '../errors/shell-word.ts'
 import type { Flags } from './flags.ts'
 
 /** A command to be typed next, with the config file and store that this one was given: it has to find the same login. */

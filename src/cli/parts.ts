@@ -10,6 +10,10 @@ export interface ConfigFile {
   /** Whether `${VAR}` is replaced. */
   readonly trusted: boolean
   readonly versionControlled: boolean
+  /** Where relative files of its entries are. */
+  readonly folder: string
+  /** Where its programs are started; undefined: in the current folder. */
+  readonly startsIn: string | undefined
 }
 
 /** The files that say which servers there are. */

@@ -5,6 +5,7 @@ import { serverDomain } from '../credentials/identity.ts'
 import type { HttpServerDefinition, InvalidServer, ServerDefinition } from '../definitions.ts'
 import { isLatchkeyError, ServerUnknownError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
+import { shellWord } from '../errors/shell-word.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
 import type { CommandContext } from './context.ts'
 import type { Flags } from './flags.ts'
@@ -108,8 +109,7 @@ export function shownPath(path: string): string {
 
 /** What to say of a config file that lies there and is not used. */
 export function untrustedHint(path: string): string {
-  const shown = shownPath(path)
-  return `${shown} is not used, as anybody could have put it there. If you know it: latchkey trust ${shown}`
+  return `${shownPath(path)} is not used, as anybody could have put it there. If you know it: latchkey trust ${shellWord(path)}`
 }
 
 async function configuredAt(

@@ -21,8 +21,7 @@ export function readServerList(
   const warnings: Warning[] = []
   for (const file of files) {
     const expansion = file.trusted ? 'allowed' : 'refused'
-    const { path, versionControlled } = file
-    const loaded = definitionsFromText(file.text, { path, env, expansion, versionControlled })
+    const loaded = definitionsFromText(file.text, { ...file, env, expansion })
     const fresh = loaded.definitions.filter(({ name }) => definitions.every((other) => other.name !== name))
     definitions.push(...fresh)
     warnings.push(...loaded.warnings)

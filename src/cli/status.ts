@@ -96,7 +96,8 @@ async function look(
 ): Promise<Shown> {
   const { name, disabled } = server
   if (server.kind === 'invalid') return { kind: 'unusable', server: name, disabled, error: server.error }
-  const command = server.kind === 'stdio' ? [server.command, ...server.args].join(' ') : undefined
+  // An argument may be a secret out of a variable.
+  const command = server.kind === 'stdio' ? server.command + (server.args.length > 0 ? ' …' : '') : undefined
   try {
     const known = await serverStatus(server, context.runtime())
     return { kind: 'known', status: { ...known, next: nextCommand(known.next, flags) }, disabled, command }

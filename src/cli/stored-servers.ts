@@ -1,6 +1,7 @@
 import { identityString } from '../credentials/identity.ts'
 import { GRANTS, type GrantType, type HttpServerDefinition, type OAuthSettings } from '../definitions.ts'
 import { isLatchkeyError } from '../errors/index.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import type { CredentialKey, JsonValue } from '../ports.ts'
 import type { CommandContext } from './context.ts'
 import type { ServerList } from './server-list.ts'
@@ -81,7 +82,7 @@ function serverOfKey(
   }
   return {
     kind: 'http',
-    name: url,
+    name: shownUrl(url),
     url,
     transport: 'auto',
     headers: {},

@@ -1,10 +1,9 @@
 import { isShowable, quote } from '../config/problem.ts'
 import { reachOf, type ServerReach } from '../config/reach.ts'
-import { shellWord } from '../credentials/login-command.ts'
+import { shellWord } from '../errors/shell-word.ts'
 import type { Invocation } from './arguments.ts'
 import type { CommandContext } from './context.ts'
 import { EXIT } from './exit-codes.ts'
-import { shownPath } from './server-choice.ts'
 import { duration } from './times.ts'
 
 /** `latchkey trust FILE [--forget]` and `latchkey trust --list` */
@@ -28,21 +27,23 @@ async function remember(path: string, context: CommandContext): Promise<number> 
       servers.length === 0 ? '  It names no server.' : `  Its servers: ${servers.map(shown).join(', ')}.`,
       ...reach.flatMap(reachLines),
       '  When it changes, it has to be trusted again.',
-      `  Not what you want? latchkey trust ${shellWord(shownPath(file.path))} --forget\n`,
+      `  Not what you want? latchkey trust ${shellWord(file.path)} --forget\n`,
     ].join('\n'),
   )
   return EXIT.done
 }
 
 /** What a server may do now, a line for each kind. */
-function reachLines({ server, hosts, variables, programs, files, vouches }: ServerReach): string[] {
+function reachLines({ server, ...reach }: ServerReach): string[] {
   const command = (words: readonly string[]): string => words.map(shown).join(' ')
   const kinds: [does: string, what: readonly string[]][] = [
-    ['sends requests to', hosts.map(shown)],
-    ['starts, with your environment,', programs.map(command)],
-    ['gets the variables', variables],
-    ['reads the files', files.map(shown)],
-    ['stands above what servers say, with', vouches],
+    ['sends requests to', reach.hosts.map(shown)],
+    ['starts, with your environment,', reach.programs.map(command)],
+    ['starts it in the folder', reach.folders.map(shown)],
+    ['sets its variables', reach.sets.map(shown)],
+    ['gets the variables', reach.variables],
+    ['reads the files', reach.files.map(shown)],
+    ['stands above what servers say, with', reach.vouches],
   ]
   return kinds.flatMap(([does, what]) =>
     what.length === 0 ? [] : [`  ${shown(server)} ${does} ${what.join(', ')}`],

@@ -1,5 +1,6 @@
 import { ConfigUntrustedError } from '../errors/index.ts'
-import { EVERY_UNSAFE, invalid, isRecord, keyPath, quote } from './problem.ts'
+import { shellWord } from '../errors/shell-word.ts'
+import { invalid, isRecord, keyPath, quote } from './problem.ts'
 
 /** Environment variables by name, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -172,10 +173,4 @@ function untrusted(key: string, because: string, path: string): ConfigUntrustedE
     message: `${key}: ${because.replace('{file}', () => quote(path))}`,
     remedy: `Read the file, then run: latchkey trust ${shellWord(path)}\n(in a program: fromConfigFile(path, { trusted: true }))`,
   })
-}
-
-/** A path as a person can paste it into a shell. */
-function shellWord(path: string): string {
-  if (/^[\w@%+=:,./~-]+$/.test(path) && !path.startsWith('-')) return path
-  return `'${path.replace(EVERY_UNSAFE, '?').replaceAll("'", `'\\''`)}'`
 }

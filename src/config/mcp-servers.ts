@@ -9,6 +9,7 @@ import { parseConfigText } from './parse.ts'
 import { isRecord, keyPath, quote, unexpected } from './problem.ts'
 import { nameProblem, readServer } from './server.ts'
 import { findServers, type ServerTable } from './shape.ts'
+import { besideFile } from './stdio-server.ts'
 
 /** What the text of a configuration file may do. */
 export interface TextOptions {
@@ -19,6 +20,10 @@ export interface TextOptions {
   readonly expansion: 'allowed' | 'refused'
   /** Whether the file would be committed: literal secrets in it bring a warning. @default false */
   readonly versionControlled?: boolean
+  /** Where relative files of its entries are, absolute. @default as the process finds them */
+  readonly folder?: string
+  /** Where its programs are started. @default the current folder */
+  readonly startsIn?: string | undefined
 }
 
 /**
@@ -41,10 +46,12 @@ export function definitionsFromDict(config: object): LoadedConfig {
 export function definitionsFromText(text: string, options: TextOptions): LoadedConfig {
   const { path, env, expansion, versionControlled = false } = options
   const table = findServers(parseConfigText(text, path), path)
-  const loaded = readAll(
+  const { definitions, warnings } = readAll(
     table,
     expansion === 'allowed' ? { mode: 'allowed', env } : { mode: 'refused', path },
   )
+  const placed = definitions.map((each) => (each.kind === 'stdio' ? besideFile(each, options) : each))
+  const loaded = { definitions: placed, warnings }
   return versionControlled
     ? { ...loaded, warnings: [...loaded.warnings, ...secretsWarning(table, path)] }
     : loaded

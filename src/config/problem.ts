@@ -1,5 +1,5 @@
 import { ConfigInvalidError } from '../errors/index.ts'
-import { UNSAFE_CHARACTER } from '../errors/server-text.ts'
+import { escapeUnsafe, UNSAFE_CHARACTER } from '../errors/server-text.ts'
 
 /** Names `key` inside `path`: `mcpServers.github.auth`, `mcpServers["my server"]`, `auth` where `path` is empty. */
 export function keyPath(path: string, key: string | number): string {
@@ -8,17 +8,9 @@ export function keyPath(path: string, key: string | number): string {
   return path === '' ? key : `${path}.${key}`
 }
 
-/** For `replace`. */
-export const EVERY_UNSAFE = new RegExp(UNSAFE_CHARACTER, 'gu')
-
 /** Text from a configuration, in quotes and harmless on a terminal: control, bidi and invisible characters are escaped. */
 export function quote(text: string): string {
-  return JSON.stringify(text).replace(EVERY_UNSAFE, (character) =>
-    character
-      .split('')
-      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-      .join(''),
-  )
+  return escapeUnsafe(JSON.stringify(text))
 }
 
 /** False for text with control, bidi, invisible or broken characters, which a terminal or a reader would take wrongly. */

@@ -15,6 +15,10 @@ export interface ServerReach {
   /** Programs that are started, each with its arguments as they are written. */
   readonly programs: readonly (readonly string[])[]
   readonly files: readonly string[]
+  /** Variables that its program is given: some choose what is run (`PATH`, `NODE_OPTIONS`). */
+  readonly sets: readonly string[]
+  /** Where its program is started, where the entry says so. */
+  readonly folders: readonly string[]
   /** Settings that stand above what servers say of themselves, as key paths. */
   readonly vouches: readonly string[]
 }
@@ -26,7 +30,7 @@ export interface ServerReach {
 export function reachOf(text: string, path: string): ServerReach[] {
   const table = findServers(parseConfigText(text, path), path)
   return Object.entries(table.servers).map(([server, entry]) => {
-    const reach = { hosts: [], variables: [], programs: [], files: [], vouches: [] }
+    const reach = { hosts: [], variables: [], programs: [], files: [], sets: [], folders: [], vouches: [] }
     if (!isRecord(entry)) return { server, ...reach }
     if (typeof entry.command === 'string') note(reach.programs, [entry.command, ...strings(entry.args)])
     for (const key of KNOWN_KEYS) if (Object.hasOwn(entry, key)) look(entry[key], key, key, reach)
@@ -39,6 +43,7 @@ type Found = { [Name in keyof Omit<ServerReach, 'server'>]: ServerReach[Name][nu
 /** Keys have a meaning of their own at the top of an entry and below `auth`; those of `headers` and `env` are just names. */
 function look(value: unknown, key: string, path: string, found: Found): void {
   if (VOUCHING_KEY.test(key)) note(found.vouches, path)
+  if (path === 'cwd') note(found.folders, String(value))
   if (SOURCE_KEY.test(key)) lookAtSource(value, key, found)
   if (typeof value === 'string' || Array.isArray(value)) {
     for (const text of typeof value === 'string' ? [value] : strings(value)) {
@@ -46,7 +51,9 @@ function look(value: unknown, key: string, path: string, found: Found): void {
       lookAtAddress(text, key, found)
     }
   } else if (key === 'headers' || key === 'env') {
-    if (isRecord(value)) for (const text of Object.values(value)) lookAtText(text, found)
+    if (!isRecord(value)) return
+    for (const text of Object.values(value)) lookAtText(text, found)
+    if (key === 'env') for (const name of Object.keys(value)) note(found.sets, name)
   } else if (isRecord(value)) {
     for (const [member, inner] of Object.entries(value)) look(inner, member, keyPath(path, member), found)
   }

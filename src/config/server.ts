@@ -63,7 +63,7 @@ function knownEntry(value: Record<string, unknown>, path: string, expansion: Exp
 /** What kind of text a key holds. `resource` is only a name (`api://…`): nothing is sent to it. */
 export function placeOf(key: string): Place {
   if (key === 'authorization_hosts' || key === 'authorizationHosts') return 'host'
-  return /^(url|uri|issuer)$|_(url|uri|endpoint)$|(Url|Uri)$/.test(key) ? 'url' : 'text'
+  return /(url|uri|issuer|endpoint)$/i.test(key) ? 'url' : 'text'
 }
 
 /**

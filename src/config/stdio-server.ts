@@ -31,6 +31,25 @@ export function stdioServer(
   }
 }
 
+/**
+ * With its files where the config file is: in the folder where a command is run anybody may have put one of that name. So it
+ * is with the folder itself, unless `startsIn` leaves it open.
+ */
+export function besideFile(
+  definition: StdioServerDefinition,
+  { folder, startsIn }: { folder?: string; startsIn?: string | undefined },
+): StdioServerDefinition {
+  if (folder === undefined) return definition
+  const beside = (path: string) => (/^([/\\]|[A-Za-z]:)/.test(path) ? path : `${folder}/${path}`)
+  const { envFile, cwd } = definition
+  const start = cwd === undefined ? startsIn : beside(cwd)
+  return {
+    ...definition,
+    ...(envFile !== undefined && { envFile: beside(envFile) }),
+    ...(start !== undefined && { cwd: start }),
+  }
+}
+
 function text(value: unknown, key: string): string {
   if (typeof value !== 'string' || value.trim() === '') throw unexpected(key, value, 'a non-empty string')
   return withoutNul(value, key)

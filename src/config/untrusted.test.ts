@@ -133,20 +133,27 @@ describe('what is vouched for with a file', () => {
             client_metadata_url: 'https://meta.example/c',
             authorization_hosts: ['login.example'],
             idp: {
-              issuer: 'https://idp.example',
+              tokenEndpoint: 'https://idp.example/token',
               id_token_env: 'ID_TOKEN',
               id_token_command: ['gh', 'auth'],
             },
           },
         },
-        stdio: { command: 'npx', args: ['-y', '${PACKAGE}'], env: { A_FILE: '${HOME}' }, envFile: '../.env' },
+        stdio: {
+          command: 'npx',
+          args: ['-y', '${PACKAGE}'],
+          env: { NODE_OPTIONS: '${HOME}' },
+          envFile: '../.env',
+          cwd: 'x',
+        },
         broken: { url: 'https://${HOST}/' },
         nothing: 7,
       },
     })
-    const none = { hosts: [], variables: [], programs: [], files: [], vouches: [] }
+    const none = { hosts: [], variables: [], programs: [], files: [], sets: [], folders: [], vouches: [] }
     expect(reachOf(text, 'f')).toEqual([
       {
+        ...none,
         server: 'http',
         hosts: ['attacker.example:8443', 'meta.example', 'login.example', 'idp.example'],
         variables: ['ORG', 'GITHUB_TOKEN', 'AWS', 'ID_TOKEN'],
@@ -160,6 +167,8 @@ describe('what is vouched for with a file', () => {
         variables: ['PACKAGE', 'HOME'],
         programs: [['npx', '-y', '${PACKAGE}']],
         files: ['../.env'],
+        sets: ['NODE_OPTIONS'],
+        folders: ['x'],
       },
       { ...none, server: 'broken', variables: ['HOST'] },
       { ...none, server: 'nothing' },

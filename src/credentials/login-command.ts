@@ -1,4 +1,5 @@
 import { type ChallengeSummary, LoginRequiredError } from '../errors/index.ts'
+import { shellWord } from '../errors/shell-word.ts'
 
 /** The command that signs in to a server, ready to be pasted into a shell. */
 export function loginCommand(server: string, account?: string | null, clientId?: string | null): string {
@@ -31,10 +32,4 @@ export function loginRequired(
     server,
     challenge,
   })
-}
-
-/** A word as a POSIX shell reads it back. */
-export function shellWord(word: string): string {
-  // A leading dash would be read as a flag all the same, but not by accident of quoting.
-  return /^[\w@%+=:,./][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }

@@ -168,6 +168,10 @@ describe('the environment of the browser', () => {
       VSCODE_IPC_HOOK_CLI: '/run/x.sock',
       KEYBOARD: 'de',
       PATH: '/bin',
+      PWD: '/home/me',
+      SSH_AUTH_SOCK: '/run/agent',
+      HTTP_PROXY: 'http://me:proxy-password@proxy:3128',
+      START_PAGE: 'https://example.com/a@b:c',
     }
     const secret = {
       LATCHKEY_CONFIG: 'x',
@@ -178,6 +182,11 @@ describe('the environment of the browser', () => {
       AWS_ACCESS_KEY_ID: 'x',
       PGPASSWORD: 'x',
       acme_client_secret: 'x',
+      GITHUB_PAT: 'x',
+      MYSQL_PWD: 'x',
+      SSHPASS: 'x',
+      NPM_AUTH: 'x',
+      DATABASE_URL: 'postgres://me:password@db/x',
     }
     const { spawn, started } = launchers()
     await createBrowser({ env: { ...kept, ...secret }, platform: 'linux', spawn }).open(url)

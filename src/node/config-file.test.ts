@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -30,7 +30,22 @@ const read = (flag?: string, env: Record<string, string> = {}) => {
 
 test("the user's own file is trusted where it lies", async () => {
   const path = await put(userConfigFile(environment), '\uFEFF{"mcpServers":{}}')
-  expect(await read()).toEqual({ path, text: '{"mcpServers":{}}', trusted: true, versionControlled: false })
+  expect(await read()).toEqual({
+    path,
+    text: '{"mcpServers":{}}',
+    trusted: true,
+    versionControlled: false,
+    folder: dirname(path),
+    startsIn: undefined,
+  })
+})
+
+test('any other file has its programs and files beside it, also where a link leads to it', async () => {
+  const path = await put(join(folder, 'project', 'mcp.json'))
+  const link = join(folder, 'mcp.json')
+  await symlink(path, link)
+  const beside = dirname(await realpath(path))
+  expect(await read(link)).toMatchObject({ path: link, folder: beside, startsIn: beside })
 })
 
 test.each([

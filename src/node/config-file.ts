@@ -21,6 +21,10 @@ export interface ConfigFile {
   readonly trusted: boolean
   /** Whether it lies in a working tree of git, where a literal secret would be committed. */
   readonly versionControlled: boolean
+  /** Where relative files of its entries are. */
+  readonly folder: string
+  /** Where its programs are started; undefined: in the current folder. */
+  readonly startsIn: string | undefined
 }
 
 export interface ReadConfigFileOptions {
@@ -38,11 +42,16 @@ export async function readConfigFile(
 ): Promise<ConfigFile> {
   const path = resolve(location.path)
   const { real, text, ...file } = await readText(path, location, environment)
+  const isOwn = await isUsersOwn({ real, ...file }, environment)
+  // Not the folder of a link: what lies beside that is not what was trusted.
+  const folder = dirname(isOwn ? path : real)
   return {
     path,
     text,
-    trusted: (await isUsersOwn({ real, ...file }, environment)) || (await trustStore.isTrusted(real, text)),
+    trusted: isOwn || (await trustStore.isTrusted(real, text)),
     versionControlled: await isInWorkingTree(dirname(real)),
+    folder,
+    startsIn: isOwn ? undefined : folder,
   }
 }
 

@@ -1,6 +1,7 @@
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, open, stat } from 'node:fs/promises'
 import type { StoreFailedError } from '../errors/index.ts'
+import { shellWord } from '../errors/shell-word.ts'
 import type { EventListener } from '../events.ts'
 import { isOwnOrRoots, weakStep } from './path-steps.ts'
 import { refused, systemCode } from './store-folder-error.ts'
@@ -87,7 +88,7 @@ export function createStoreGuard({ emit, uid }: StoreGuardOptions): StoreGuard {
         throw refused(
           file,
           `can be written by other users (mode ${octal(stats.mode)})`,
-          `If you know what it says to be yours: chmod 600 '${file}'\nElse move it away and sign in again.`,
+          `If you know what it says to be yours: chmod 600 ${shellWord(file)}\nElse move it away and sign in again.`,
         )
       }
       if (stats.mode & 0o077)
@@ -106,13 +107,13 @@ function refuseOpenWay(home: string, uid: number): void {
 }
 
 function openToAll(home: string, folder: string): StoreFailedError {
-  const remedy = `Set LATCHKEY_HOME to a folder of your own. Or let users of ${folder} exchange only what is theirs: chmod +t '${folder}'`
+  const remedy = `Set LATCHKEY_HOME to a folder of your own. Or let users of ${folder} exchange only what is theirs: chmod +t ${shellWord(folder)}\nWhere neither is possible, LATCHKEY_STORE=memory keeps logins for one process; a program may use a database.`
   if (home === folder) return refused(home, 'can be written by every user', remedy)
   return refused(home, `is in ${folder}, where every user can exchange it`, remedy)
 }
 
 function ownFile(file: string): string {
-  return `Look at it. If it is yours, give it a file of its own: cp -p '${file}' '${file}.own' && mv '${file}.own' '${file}'`
+  return `Look at it. If it is yours, give it a file of its own: cp -p ${shellWord(file)} ${shellWord(`${file}.own`)} && mv ${shellWord(`${file}.own`)} ${shellWord(file)}`
 }
 
 async function unlessAbsent(look: () => Promise<void>): Promise<boolean> {

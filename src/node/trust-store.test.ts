@@ -76,7 +76,7 @@ test('a file that every user can write cannot be trusted, and loses trust when i
   await expect(trustStore.trust(config, '{}')).rejects.toMatchObject({
     code: 'config_untrusted',
     path: config,
-    remedy: expect.stringContaining(`chmod o-w '${config}'`),
+    remedy: expect.stringContaining(`chmod o-w ${config}`),
   })
 })
 

@@ -3,6 +3,8 @@ import { realpath, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { isJsonObject } from '../credential-key.ts'
 import { ConfigUntrustedError } from '../errors/index.ts'
+import { cleanServerText } from '../errors/server-text.ts'
+import { shellWord } from '../errors/shell-word.ts'
 import type { EventListener } from '../events.ts'
 import type { Clock, JsonObject, JsonValue } from '../ports.ts'
 import { systemClock } from './clock.ts'
@@ -83,8 +85,8 @@ export function createTrustStore(options: TrustStoreOptions): TrustStore {
       if (because !== undefined) {
         throw new ConfigUntrustedError({
           path: real,
-          message: `${real} ${because}, so its content can change after you looked at it.`,
-          remedy: `Make it yours alone: \`chown "$USER" '${real}' && chmod o-w '${real}'\`.`,
+          message: `${cleanServerText(real, 1000)} ${because}, so its content can change after you looked at it.`,
+          remedy: `Make it yours alone: chown "$USER" ${shellWord(real)} && chmod o-w ${shellWord(real)}`,
         })
       }
       const entry: TrustedFile = {

@@ -1,8 +1,9 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are what is tested
 import { execFile } from 'node:child_process'
-import { rmSync } from 'node:fs'
-import { appendFile, mkdir, writeFile } from 'node:fs/promises'
+import { existsSync, rmSync } from 'node:fs'
+import { appendFile, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
@@ -18,6 +19,9 @@ import {
   type ScriptedAuthorizationServer,
   startScriptedAuthorizationServer,
 } from '../fixtures/scripted-authorization-server.ts'
+
+const run = promisify(execFile)
+const stdioServer = fileURLToPath(new URL('../fixtures/stdio-server.mjs', import.meta.url))
 
 // A cloned repository brings a config whose servers want the variables of whoever runs latchkey in it.
 
@@ -141,7 +145,7 @@ test('S21 MCPC-SR H3: read by a program, it gets no variable unless the program 
     console.log(JSON.stringify({ open: Object.keys(sessions), ...Object.fromEntries(codes) }))
     await client.closeAllSessions()`
   const argv = ['--input-type=module', '-e', program, join(repository, 'mcp.json')]
-  const said = await promisify(execFile)(process.execPath, argv, { cwd: packed.project, env: home.env })
+  const said = await run(process.execPath, argv, { cwd: packed.project, env: home.env })
   expectNoSecret(said)
   const codes = Object.fromEntries(Object.keys(wishes()).map((name) => [name, 'config_untrusted']))
   expect(JSON.parse(said.stdout)).toEqual({ open: ['plain'], ...codes })
@@ -163,6 +167,43 @@ test('S21 MCPC-SR H3: a file that was trusted and changes is trusted no more', a
   expectNoSecret(after)
   await appendFile(file, '\n')
   expectNoSecret(await inRepository('tools', 'plain', '--config', file))
+})
+
+test('S21 MCPC-SR H3: files of the folder are not taken for those of a config that is trusted', async () => {
+  const ran = join(home.path, 'ran')
+  const evil = `require('node:fs').writeFileSync(${JSON.stringify(ran)}, '')`
+  for (const name of ['evil.cjs', 'server.mjs']) await writeFile(join(repository, name), evil)
+  await writeFile(join(repository, '.env'), 'NODE_OPTIONS=--require=./evil.cjs\n')
+  const server = { command: process.execPath, args: [stdioServer], envFile: '.env' }
+  await home.configure({ mcpServers: { own: server, good: { url: good.url } } })
+  const missing = await inRepository('tools', 'own')
+  expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining(join(home.path, '.config')) })
+
+  // A config that was trusted in another checkout, to which the repository brings a link.
+  const other = join(home.path, 'other')
+  await mkdir(other)
+  const served = { command: process.execPath, args: ['./server.mjs'] }
+  await writeFile(join(other, '.mcp.json'), JSON.stringify({ mcpServers: { served } }), { mode: 0o644 })
+  await writeFile(join(other, 'server.mjs'), `import ${JSON.stringify(stdioServer)}`)
+  expect((await command.run(['trust', join(other, '.mcp.json')], home)).code).toBe(0)
+  await symlink('../other/.mcp.json', join(repository, '.mcp.json'))
+  expect(await inRepository('tools', 'served')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('echo'),
+  })
+  expect(existsSync(ran)).toBe(false)
+  rmSync(join(repository, '.mcp.json'))
+})
+
+test('S21 MCPC-SR H3: the name of a folder stands in a command to paste as one word', async () => {
+  const folder = join(home.path, "it's;touch PWNED #\u001b[8m")
+  await mkdir(folder)
+  await writeFile(join(folder, 'mcp.json'), '{"mcpServers":{}}')
+  const { stderr } = await command.run(['status'], home, { cwd: folder })
+  const advice = stderr.slice(stderr.indexOf('latchkey trust '), stderr.indexOf('\n'))
+  const words = await run('sh', ['-c', `latchkey() { printf '%s\n' "$@"; }; ${advice}`], { cwd: home.path })
+  expect(words.stdout).toBe(`trust\n${join(home.path, "it's;touch PWNED #?[8m", 'mcp.json')}\n`)
+  expect(existsSync(join(home.path, 'PWNED'))).toBe(false)
 })
 
 test('S21 MCPC-SR H3: a variable in a host is an error even in the user’s own file, and nobody is asked', async () => {
