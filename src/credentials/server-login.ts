@@ -40,6 +40,9 @@ export function serverLogin(definition: ServerDefinition, runtime: Runtime): Ser
   return new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
 }
 
+/** What became of a login at its server; `withheld` where the credentials of the configuration do not belong there. */
+export type SignOutOutcome = Revocation | 'withheld'
+
 export interface SignInWish {
   /** What the 401 or 403 said that made the sign-in necessary. */
   readonly challenge?: ChallengeSummary | undefined
@@ -215,9 +218,11 @@ export class ServerLogin {
   }
 
   /** Revokes where the server can, then deletes. `undefined` when there was no login. */
-  async signOut(): Promise<Revocation | undefined> {
+  async signOut(): Promise<SignOutOutcome | undefined> {
     const { settings } = this.server
-    const ended = await this.keeper.end((tokens) => {
+    const { keeper } = this
+    const ended = await keeper.end<SignOutOutcome>(async (tokens) => {
+      if (!(await keeper.isOfPinnedIssuer(tokens))) return 'withheld'
       const proofOf = async () =>
         usesGrant(settings)
           ? (await grantClient(settings, [tokens.token_endpoint_auth_method], this.#context)).client
@@ -227,8 +232,12 @@ export class ServerLogin {
     if (!ended) return undefined
     const { tokens, outcome } = ended
     const { emit, server } = this.#context
-    if (outcome === 'failed') {
-      const message = `The login at ${new URL(tokens.issuer).host} could not be revoked; it was only deleted here. It ends there by itself, or in your account settings.`
+    if (outcome === 'failed' || outcome === 'withheld') {
+      const why =
+        outcome === 'failed'
+          ? 'could not be revoked'
+          : 'was not revoked, as the credentials under `auth` belong to another authorization server and were not sent'
+      const message = `The login at ${new URL(tokens.issuer).host} ${why}; it was only deleted here. It ends there by itself, or in your account settings.`
       emit({ type: 'warning', server, code: 'not_revoked', message })
     }
     emit({ type: 'signed_out', server, revoked: outcome === 'revoked' })
