@@ -121,7 +121,7 @@ export class ServerLogin {
     return new InsufficientScopeError({
       message: `${name} wants more scope than this login has${challenge.scope ? `: ${quoteServerText(challenge.scope)}` : ''}.`,
       remedy: this.byGrant
-        ? 'The authorization server does not give it to this client: let it be allowed there, or leave the operation out.'
+        ? remedyForGrant(this.byGrant.mayAsk(challenge.scope))
         : `Add the scope to \`auth.scope\` (or \`--scope\`) beside what is there, and run: ${this.#context.loginCommand}`,
       server: name,
       challenge,
@@ -318,6 +318,12 @@ export class ServerLogin {
       cause,
     })
   }
+}
+
+function remedyForGrant(mayAsk: boolean): string {
+  return mayAsk
+    ? 'The authorization server does not give it to this client: let it be allowed there, or leave the operation out.'
+    : 'Nothing wider than `auth.scope` is asked for. If this program is to have it, add it there.'
 }
 
 function flowContext(server: OAuthServer, identity: Identity, runtime: Runtime): FlowContext {
