@@ -1,10 +1,11 @@
 import { readFile, stat } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { OAuthConfig } from '../src/config/input.ts'
+import { definitionFromServer } from '../src/config/mcp-servers.ts'
 import { createMemoryStore } from '../src/credentials/memory-store.ts'
 import type { LatchkeyEvent } from '../src/events.ts'
 import { createKeychainFileStore } from '../src/keychain-store.ts'
-import type { BeginLoginOptions, ServerInput } from '../src/latchkey.ts'
+import { type BeginLoginOptions, oauthLogin, type ServerInput } from '../src/latchkey.ts'
 import { createFileStore } from '../src/node/file-store.ts'
 import type { CredentialStore, JsonObject } from '../src/ports.ts'
 import type { OpenKeychain } from '../src/stores/keychain-port.ts'
@@ -383,6 +384,50 @@ describe('a web application with a configured client', () => {
       actual: second.issuer,
     })
     expect(second.requests.to('/token')).toEqual([])
+  })
+
+  test.each([false, true])(
+    'nor to where a person at a terminal was sent before it was known (force: %s)',
+    async (force) => {
+      const all = await scene()
+      const { bench, first, second, move } = all
+      move(second)
+      const openUrl = async (url: string) => {
+        move(first)
+        await signInAs(all, 'user-1')
+        await bench.browser.open(url)
+      }
+      const waiting = bench.login(entryOf(all, { account: 'mallory' }), { openUrl, force })
+      expect(await failureOf(waiting)).toMatchObject({
+        code: 'issuer_mismatch',
+        expected: first.issuer,
+        actual: second.issuer,
+      })
+      expect(second.requests.to('/token')).toEqual([])
+      expect((await bench.lastPage()).html).toContain('issuer_mismatch')
+    },
+  )
+
+  test('nor to where a person said yes to an import before it was known', async () => {
+    const all = await scene()
+    const { bench, first, second, move } = all
+    move(second)
+    const { name, ...config } = entryOf(all, { account: 'mallory' })
+    const { definition } = definitionFromServer(name, config)
+    const login = oauthLogin(definition, bench.latchkey.runtime({}))
+    const confirm = async () => {
+      move(first)
+      await signInAs(all, 'user-1')
+      return true
+    }
+    const strange = { access_token: 'of-another-program', refresh_token: 'of-it-too', issuers: [] }
+    expect(await failureOf(login.adopt({ strange, confirm }))).toMatchObject({
+      code: 'issuer_mismatch',
+      expected: first.issuer,
+      actual: second.issuer,
+    })
+    expect(second.requests.to('/token')).toEqual([])
+    expect(await bench.latchkey.status(entryOf(all))).toMatchObject({ state: 'signed_out' })
   })
 
   test('sends no secret to where a sign-in was begun before the configuration named another', async () => {

@@ -12,6 +12,7 @@ import {
 import { quoteServerText } from '../errors/server-text.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { assertPinned } from '../flow/discover-pinned.ts'
 import { missingDpop } from '../flow/dpop.ts'
 import { grantClient, usesGrant } from '../flow/grant.ts'
 import { networkOptions } from '../flow/network-options.ts'
@@ -265,6 +266,13 @@ export class ServerLogin {
         ...parts,
         openUrl: (startUrl) => this.#open(startUrl),
         timeout: this.#runtime.callbackTimeout,
+        // Another process may have pinned another one while the person was away; `force` was about the one there was before.
+        mayExchange: async (issuer) => {
+          if (settings.client_id === undefined) return
+          const pinned = await keeper.pinnedIssuer()
+          const acceptMove = force === true && pinned === known.pinned
+          assertPinned(issuer, settings, { pinned, acceptMove }, this.#context)
+        },
         save: (brought) => keeper.save(brought),
         doubt: (registration) => keeper.doubt(registration),
       },
