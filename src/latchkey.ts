@@ -5,12 +5,11 @@ import { checkWebRedirectUri } from './config/redirect-uri.ts'
 import { type LoginStatus, loginStatus } from './credentials/login-status.ts'
 import { createMemoryStore } from './credentials/memory-store.ts'
 import type { Runtime } from './credentials/runtime.ts'
-import { type ServerLogin, serverLogin } from './credentials/server-login.ts'
+import { type ServerLogin, type SignOutOutcome, serverLogin } from './credentials/server-login.ts'
 import { SignInQueue } from './credentials/sign-in-queue.ts'
 import type { HttpServerDefinition, ServerDefinition } from './definitions.ts'
 import { type ChallengeSummary, ConfigInvalidError, UnsupportedError } from './errors/index.ts'
 import { shownUrl } from './errors/shown-url.ts'
-import type { Revocation } from './flow/revoke.ts'
 import type { TokenSet } from './flow/token-set.ts'
 import { createRuntime, type FullPlatform, type LatchkeyOptions } from './options.ts'
 import type { Fetch } from './ports.ts'
@@ -41,7 +40,7 @@ export interface PendingLogin {
 }
 
 /** What became of a login that was ended. */
-export type LogoutOutcome = Revocation | 'not signed in'
+export type LogoutOutcome = SignOutOutcome | 'not signed in'
 
 /** The functions of latchkey on one platform. */
 export interface Latchkey {

@@ -22,6 +22,7 @@ import { startProtectedServer } from './fixtures/protected-server.ts'
 import { parameters } from './fixtures/request-log.ts'
 import { startScriptedAuthorizationServer, tokenError } from './fixtures/scripted-authorization-server.ts'
 import { createShiftedClock } from './fixtures/shifted-clock.ts'
+import { changeStoredLogins, expired, storedLogins } from './fixtures/stored-logins.ts'
 import { failureOf, openWorkbench, type Workbench, type WorkbenchOptions } from './fixtures/workbench.ts'
 
 const opened = closedAfterEach()
@@ -243,6 +244,66 @@ describe('client credentials', () => {
       })
     }
     expect(tokenRequests(all)).toHaveLength(3)
+  })
+
+  const SCOPES = ['mcp:read', 'mcp:write']
+  /** A client that may have both scopes, at a server that wants the second one for `write`. */
+  const scopedScene = async (protection: Partial<OAuthProtection> = {}) => {
+    const clients = [machineClient({ client_secret: SECRET, scope: SCOPES.join(' ') })]
+    const toolScopes = { write: 'mcp:write' }
+    return scene(await machineServer({ scopes: SCOPES, clients }), { toolScopes, ...protection })
+  }
+  const askedScopes = (all: Scene) => tokenRequests(all).map(({ scope }) => scope)
+
+  test('a configured scope is all that is ever asked for, whatever a 403 names', async () => {
+    const all = await scopedScene()
+    const auth = { ...MACHINE, scope: 'mcp:read' }
+    const session = await all.bench.client({ demo: { url: all.server.url, auth } }).createSession('demo')
+    for (const _ of [1, 2]) {
+      expect(await failureOf(session.callTool('write'))).toMatchObject({
+        code: 'insufficient_scope',
+        scope: 'mcp:write',
+        remedy: expect.stringContaining('auth.scope'),
+      })
+    }
+    expect(askedScopes(all)).toEqual(['mcp:read'])
+  })
+
+  test('a configured scope is asked for at a 403 where the stored login was got with less', async () => {
+    const all = await scopedScene()
+    await all.bench.login({ name: 'demo', url: all.server.url, auth: { ...MACHINE, scope: 'mcp:read' } })
+    const auth = { ...MACHINE, scope: SCOPES.join(' ') }
+    expect(await callTool(all, auth, 'write')).toEqual(done('write'))
+    expect(askedScopes(all)).toEqual(['mcp:read', 'mcp:read mcp:write'])
+  })
+
+  test('a login that was once widened is renewed with the configured scope', async () => {
+    const all = await scopedScene()
+    const server = { name: 'demo', url: all.server.url }
+    await all.bench.login({ ...server, auth: { ...MACHINE, scope: SCOPES.join(' ') } })
+    await changeStoredLogins(all.bench.home, expired)
+    const narrow = { ...server, auth: { ...MACHINE, scope: 'mcp:read' } }
+    await all.bench.token(narrow)
+    expect(askedScopes(all)).toEqual(['mcp:read mcp:write', 'mcp:read'])
+    const [login] = await storedLogins(all.bench.home)
+    expect(login!.record).toMatchObject({ requested_scope: 'mcp:read', scope: 'mcp:read' })
+  })
+
+  test('a server that names another scope at every 403 gets one more request for an operation', async () => {
+    const all = await scopedScene({ challengeScope: 'mcp:read' })
+    const wanted = ['mcp:write', 'mcp:admin', 'mcp:billing', 'mcp:all']
+    all.server.intercept = ({ body }) => {
+      if (!body.includes('"tools/call"')) return undefined
+      const said = `Bearer error="insufficient_scope", scope="${wanted.shift()}"`
+      return { status: 403, headers: { 'www-authenticate': said } }
+    }
+    const session = await all.bench
+      .client({ demo: { url: all.server.url, auth: MACHINE } })
+      .createSession('demo')
+    for (const scope of ['mcp:admin', 'mcp:billing', 'mcp:all']) {
+      expect(await failureOf(session.callTool('read'))).toMatchObject({ code: 'insufficient_scope', scope })
+    }
+    expect(askedScopes(all)).toEqual(['mcp:read', 'mcp:read mcp:write'])
   })
 
   test('login, token, status and logout need no person', async () => {

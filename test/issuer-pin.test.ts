@@ -1,10 +1,13 @@
 import { readFile, stat } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { OAuthConfig } from '../src/config/input.ts'
+import { definitionFromServer } from '../src/config/mcp-servers.ts'
 import { createMemoryStore } from '../src/credentials/memory-store.ts'
+import type { LatchkeyEvent } from '../src/events.ts'
 import { createKeychainFileStore } from '../src/keychain-store.ts'
-import type { BeginLoginOptions } from '../src/latchkey.ts'
+import { type BeginLoginOptions, oauthLogin, type ServerInput } from '../src/latchkey.ts'
 import { createFileStore } from '../src/node/file-store.ts'
-import type { CredentialStore } from '../src/ports.ts'
+import type { CredentialStore, JsonObject } from '../src/ports.ts'
 import type { OpenKeychain } from '../src/stores/keychain-port.ts'
 import { hasPostgres, hasRedis, postgresNames, redisNames } from './fixtures/databases.ts'
 import { type MovingServer, SECRET, sentTo, startMovingServer } from './fixtures/moving-server.ts'
@@ -213,6 +216,129 @@ describe('the issuer of a configured client', () => {
   })
 })
 
+describe('the login of another account from before the pin moved', () => {
+  const ROTATED = { client_secret: 'rotated-secret' }
+  const quiet = { interactive: 'never' } as const
+
+  /** Bert is signed in at the first one; then Anna accepted the second, and the secret was rotated. */
+  async function moved(
+    store?: CredentialStore,
+    entry: (all: MovingServer, more: OAuthConfig) => ServerInput = entryOf,
+  ): Promise<MovingServer> {
+    const all = await scene(store)
+    const { bench, first, second, move } = all
+    await bench.login(entry(all, { account: 'bert' }))
+    move()
+    await bench.login(entry(all, { account: 'anna' }), { force: true })
+    for (const { requests } of [first, second]) requests.clear()
+    return all
+  }
+
+  test('a login of another one is not renewed there: its token is used, then there is a sign-in at the new one', async () => {
+    let pinsRead = 0
+    const memory = createMemoryStore()
+    const read: CredentialStore['read'] = (key) => {
+      if (key.kind === 'issuers') pinsRead += 1
+      return memory.read(key)
+    }
+    const store = { ...memory, read }
+    const all = await moved(store)
+    const { bench, first, second } = all
+    const bert = entryOf(all, { ...ROTATED, account: 'bert' })
+    pinsRead = 0
+    expect(await bench.token(bert, quiet)).toEqual(expect.any(String))
+    expect(pinsRead).toBe(0)
+    await changeStoredLogins(store, expired)
+    expect(await failureOf(bench.token(bert, quiet))).toMatchObject({ code: 'login_required' })
+    expect(bench.told('warning').at(-1)).toMatchObject({
+      code: 'record_does_not_fit',
+      message: expect.stringMatching(/not renewed: it is from another issuer/),
+    })
+    const status = await bench.latchkey.status(bert, { store })
+    expect(status).toMatchObject({ state: 'expired', refreshable: false, issuer: first.issuer })
+    expect(await bench.login(entryOf(all, { account: 'bert' }))).toMatchObject({ issuer: second.issuer })
+    expect(first.requests).toHaveLength(0)
+  })
+
+  test('is not renewed there ahead of its end either', async () => {
+    const all = await moved()
+    const bert = entryOf(all, { ...ROTATED, account: 'bert' })
+    const soon = Math.floor(Date.now() / 1000) + 30
+    await changeStoredLogins(all.bench.home, (record) => ({ ...record, expires_at: soon }))
+    expect(await all.bench.token(bert, quiet)).toEqual(expect.any(String))
+    expect(all.first.requests).toHaveLength(0)
+  })
+
+  test('is not renewed there because the MCP server refuses its token', async () => {
+    const all = await moved()
+    const { bench, first } = all
+    const bert = entryOf(all, { ...ROTATED, account: 'bert' })
+    const session = bench.client({ demo: bert }, quiet).createSession('demo')
+    expect(await failureOf(session)).toMatchObject({ code: 'login_required' })
+    expect(first.requests).toHaveLength(0)
+  })
+
+  test('is deleted at logout, and nothing is sent to revoke it', async () => {
+    const all = await moved()
+    const { bench, first } = all
+    const onEvent = (event: LatchkeyEvent) => void bench.events.push(event)
+    const bert = entryOf(all, { ...ROTATED, account: 'bert' })
+    expect(await bench.latchkey.logout(bert, { onEvent })).toBe('withheld')
+    expect(first.requests).toHaveLength(0)
+    expect(bench.told('warning').at(-1)).toMatchObject({ code: 'not_revoked' })
+    expect(bench.told('signed_out')).toMatchObject([{ revoked: false }])
+    expect(await bench.latchkey.status(bert)).toMatchObject({ state: 'signed_out' })
+  })
+
+  test('of a grant is replaced by one of the new issuer, whether it ended or is refused', async () => {
+    const machine = { grant: 'client_credentials', client_id: 'mine', client_secret: SECRET } as const
+    const tokenOf = (issuer: string) => `of-${new URL(issuer).port}`
+    const entry = ({ server, first, second }: MovingServer, more = {}) => {
+      for (const { scripts, issuer } of [first, second]) {
+        scripts.token = () => ({ body: { access_token: tokenOf(issuer), token_type: 'Bearer' } })
+      }
+      return { name: 'demo', url: server.url, auth: { ...machine, ...more } }
+    }
+    const all = await moved(undefined, entry)
+    const { bench, server, first, second } = all
+    const bert = entry(all, { account: 'bert' })
+    const verify = (token: string) => (token === tokenOf(second.issuer) ? {} : undefined)
+    Object.assign(server.protect, { verify })
+    const ofFirst = (record: JsonObject) => ({ ...record, issuer: first.issuer })
+    await bench.client({ demo: bert }).createSession('demo')
+    expect(second.requests.to('/token')).toHaveLength(1)
+    await changeStoredLogins(bench.home, (record) => ofFirst(expired(record)))
+    await bench.token(bert)
+    expect(second.requests.to('/token')).toHaveLength(2)
+    await changeStoredLogins(bench.home, ofFirst)
+    expect(await bench.latchkey.logout(bert)).toBe('withheld')
+    expect(first.requests).toHaveLength(0)
+  })
+
+  test('is renewed there where the configuration names that issuer: it goes before the pin', async () => {
+    const all = await moved()
+    const bert = entryOf(all, { issuer: all.first.issuer, account: 'bert' })
+    await changeStoredLogins(all.bench.home, expired)
+    await all.bench.token(bert, quiet)
+    expect(await all.bench.latchkey.logout(bert)).toBe('revoked')
+    expect(all.first.requests.to('/token')).toHaveLength(1)
+  })
+
+  test('stays as it was where a client was registered for it', async () => {
+    const all = await scene()
+    const { bench, first, second, callback_port, move, server } = all
+    const entry = (account: string) => ({ name: 'demo', url: server.url, auth: { callback_port, account } })
+    await bench.login(entry('bert'))
+    move()
+    await bench.login(entry('anna'), { force: true })
+    await changeStoredLogins(bench.home, expired)
+    await bench.token(entry('bert'), quiet)
+    expect(first.requests.to('/token')).toHaveLength(2)
+    expect(await bench.latchkey.logout(entry('bert'))).toBe('revoked')
+    expect(second.requests.to('/revoke')).toHaveLength(0)
+  })
+})
+
 describe('a web application with a configured client', () => {
   const redirectUriOf = ({ callback_port }: MovingServer) => `http://localhost:${callback_port}/callback`
   const begin = (all: MovingServer, account: string, more: Partial<BeginLoginOptions> = {}) =>
@@ -258,6 +384,50 @@ describe('a web application with a configured client', () => {
       actual: second.issuer,
     })
     expect(second.requests.to('/token')).toEqual([])
+  })
+
+  test.each([false, true])(
+    'nor to where a person at a terminal was sent before it was known (force: %s)',
+    async (force) => {
+      const all = await scene()
+      const { bench, first, second, move } = all
+      move(second)
+      const openUrl = async (url: string) => {
+        move(first)
+        await signInAs(all, 'user-1')
+        await bench.browser.open(url)
+      }
+      const waiting = bench.login(entryOf(all, { account: 'mallory' }), { openUrl, force })
+      expect(await failureOf(waiting)).toMatchObject({
+        code: 'issuer_mismatch',
+        expected: first.issuer,
+        actual: second.issuer,
+      })
+      expect(second.requests.to('/token')).toEqual([])
+      expect((await bench.lastPage()).html).toContain('issuer_mismatch')
+    },
+  )
+
+  test('nor to where a person said yes to an import before it was known', async () => {
+    const all = await scene()
+    const { bench, first, second, move } = all
+    move(second)
+    const { name, ...config } = entryOf(all, { account: 'mallory' })
+    const { definition } = definitionFromServer(name, config)
+    const login = oauthLogin(definition, bench.latchkey.runtime({}))
+    const confirm = async () => {
+      move(first)
+      await signInAs(all, 'user-1')
+      return true
+    }
+    const strange = { access_token: 'of-another-program', refresh_token: 'of-it-too', issuers: [] }
+    expect(await failureOf(login.adopt({ strange, confirm }))).toMatchObject({
+      code: 'issuer_mismatch',
+      expected: first.issuer,
+      actual: second.issuer,
+    })
+    expect(second.requests.to('/token')).toEqual([])
+    expect(await bench.latchkey.status(entryOf(all))).toMatchObject({ state: 'signed_out' })
   })
 
   test('sends no secret to where a sign-in was begun before the configuration named another', async () => {

@@ -80,3 +80,19 @@ describe('403 insufficient_scope', () => {
     expect(asked(all)).toHaveLength(1)
   })
 })
+
+test('[SCOPE-08] a 401 that says insufficient_scope is a first question: it adds nothing to the configured scope', async () => {
+  const all = await scene()
+  const { url } = all.server
+  all.server.intercept = ({ headers, pathname }) => {
+    if (pathname !== '/mcp' || headers.authorization) return undefined
+    return {
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer error="insufficient_scope", scope="mcp:admin"' },
+    }
+  }
+  const auth = { scope: 'mcp:read' }
+  await all.bench.login({ name: 'demo', url, auth })
+  await all.bench.client({ demo: { url, auth: { ...auth, account: 'other' } } }).createSession('demo')
+  expect(asked(all)).toEqual(['mcp:read', 'mcp:read'])
+})

@@ -4,10 +4,11 @@ import { untilAborted } from '../credentials/until-aborted.ts'
 import type { ChallengeSummary } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
-import { challengeOf, parseChallenges } from '../oauth/challenge.ts'
+import { asksForMoreScope, challengeOf, parseChallenges } from '../oauth/challenge.ts'
 import { refusedProof } from '../oauth/dpop.ts'
 import type { Fetch } from '../ports.ts'
 import { sendToServer } from './mcp-exchange.ts'
+import { operationOf } from './operation.ts'
 import type { Send, Sendable } from './sendable.ts'
 import { TokenHeader } from './token-header.ts'
 
@@ -55,11 +56,13 @@ export function createOAuthSend(
         : login.required(challenge)
     }
     if (!lacksScope(response)) return response
-    const wider = await byGrant?.widen(challengeOf(response), used)
+    const operation = operationOf(request)
+    const wider = await byGrant?.widen(challengeOf(response), used, operation)
     await response.body?.cancel()
     const again = wider && (await sendWith(request, wider))
     if (again && !lacksScope(again)) return again
     await again?.body?.cancel()
+    if (again) byGrant?.giveUp(operation)
     throw scopeRequired(again ?? response, login, emit)
   }
 
@@ -96,7 +99,7 @@ async function liveTokens(login: ServerLogin): Promise<TokenSet | undefined> {
 
 /** A refresh cannot widen a scope (RFC 6749 §6), so nothing can be done without the person. */
 function lacksScope(response: Response): boolean {
-  return response.status === 403 && challengeOf(response).error === 'insufficient_scope'
+  return response.status === 403 && asksForMoreScope(challengeOf(response))
 }
 
 function proofErrorOf(response: Response) {

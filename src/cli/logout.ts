@@ -32,7 +32,7 @@ async function logoutOne({ operands, flags }: Invocation, context: CommandContex
   const outcome = (await login.signOut()) ?? 'not signed in'
   const done = loggedOut(login.server, login.identity, outcome)
   context.result(done, `${sentence(done)}\n`)
-  return outcome === 'failed' ? EXIT.failed : EXIT.done
+  return isNotRevoked(outcome) ? EXIT.failed : EXIT.done
 }
 
 /** One login that cannot be ended keeps none of the others. */
@@ -43,7 +43,7 @@ async function logoutAll(context: CommandContext): Promise<number> {
     const login = oauthLogin(definition, context.runtime())
     try {
       const outcome = (await login.signOut()) ?? 'not signed in'
-      if (outcome === 'failed') exitCode ||= EXIT.failed
+      if (isNotRevoked(outcome)) exitCode ||= EXIT.failed
       all.push(loggedOut(login.server, login.identity, outcome))
     } catch (error) {
       if (!isLatchkeyError(error)) throw error
@@ -65,12 +65,19 @@ function loggedOut(
   return { server: name, url: shownUrl(url), account, outcome, revoked: outcome === 'revoked' }
 }
 
+/** It goes on at its server, which could have ended it. */
+function isNotRevoked(outcome: LogoutOutcome): boolean {
+  return outcome === 'failed' || outcome === 'withheld'
+}
+
 const OUTCOMES: Readonly<Record<LoggedOut['outcome'], (who: string) => string>> = {
   revoked: (who) => `Signed out of ${who}: revoked there, deleted here.`,
   unsupported: (who) =>
     `Signed out of ${who}: deleted here. The server offers no way to revoke; what it gave ends there by itself.`,
   failed: (who) =>
     `Signed out of ${who} here only: the server did not revoke the login. It ends there by itself, or in your account settings.`,
+  withheld: (who) =>
+    `Signed out of ${who} here only: the login is from another authorization server than the client under \`auth\` belongs to, so nothing was sent there. It ends there by itself, or in your account settings.`,
   'not signed in': (who) => `Not signed in to ${who}.`,
   error: (who) => `Still signed in to ${who}: see above.`,
 }

@@ -7,6 +7,7 @@ import {
   type StrangeLogin,
 } from '../flow/adopt.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { assertPinned } from '../flow/discover-pinned.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import type { CredentialStore } from '../ports.ts'
 import { type Identity, registrationKey } from './identity.ts'
@@ -57,6 +58,9 @@ export async function adoptLogin(
     () => !force,
     async (previous) => {
       if (previous && !force) return previous
+      // Another process may have pinned another issuer while the person was asked.
+      const now = { pinned: await keeper.pinnedIssuer() }
+      if (settings.client_id !== undefined) assertPinned(adoption.tokens.issuer, settings, now, context)
       outcome = 'taken'
       return proveAdoption(adoption, settings.client_secret, context)
     },

@@ -4,7 +4,8 @@ import { discoverPinned } from '../flow/discover-pinned.ts'
 import type { GrantSettings } from '../flow/grant.ts'
 import { obtainToken } from '../flow/obtain-token.ts'
 import type { TokenSet } from '../flow/token-set.ts'
-import { coversScope } from '../oauth/scope.ts'
+import { asksForMoreScope } from '../oauth/challenge.ts'
+import { coversScope, unionScope } from '../oauth/scope.ts'
 import type { Keeper } from './keeper.ts'
 
 export interface GrantLoginParts {
@@ -22,6 +23,8 @@ export class GrantLogin {
   readonly #parts: GrantLoginParts
   /** Scopes that the authorization server would not hear of: asked for once. */
   readonly #refusedScopes = new Set<string>()
+  /** Operations that were refused with a wider token as well: nothing is asked for their sake again. */
+  readonly #givenUp = new Set<string>()
 
   constructor(parts: GrantLoginParts) {
     this.#parts = parts
@@ -53,13 +56,25 @@ export class GrantLogin {
     context.emit({ type: 'signed_in', server: context.server })
   }
 
+  /** Whether `scope` may be asked for: a configured one is all that the credentials are to be used for. */
+  mayAsk(scope: string | undefined): boolean {
+    const configured = unionScope(this.#parts.server.settings.scope)
+    return configured === undefined || coversScope(configured, scope)
+  }
+
   /**
    * A token with the scope that a 403 asks for, besides what was asked for before. `undefined` when `used`, the token
-   * that was refused, was asked for with it, or nothing is named: then the error stands.
+   * that was refused, was asked for with it, when nothing or more than may be asked for is named, and when the operation
+   * was given up: then the error stands.
    */
-  async widen(challenge: ChallengeSummary, used: TokenSet | undefined): Promise<TokenSet | undefined> {
-    const { error, scope } = challenge
-    if (error !== 'insufficient_scope' || !scope || this.#refusedScopes.has(scope)) return undefined
+  async widen(
+    challenge: ChallengeSummary,
+    used: TokenSet | undefined,
+    operation: string,
+  ): Promise<TokenSet | undefined> {
+    const { scope } = challenge
+    if (!asksForMoreScope(challenge) || !scope || !this.mayAsk(scope)) return undefined
+    if (this.#refusedScopes.has(scope) || this.#givenUp.has(operation)) return undefined
     const { keeper } = this.#parts
     const has = ({ requested_scope }: TokenSet) => coversScope(requested_scope, scope)
     if (!used || has(used)) return undefined
@@ -70,6 +85,11 @@ export class GrantLogin {
       this.#refusedScopes.add(scope)
       return undefined
     }
+  }
+
+  /** The operation was refused with the wider token as well: a server could go on naming scopes. */
+  giveUp(operation: string): void {
+    this.#givenUp.add(operation)
   }
 
   /** The error for a token that is refused although it is new: the server has another authorization server now, or else. */

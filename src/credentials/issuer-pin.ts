@@ -33,6 +33,14 @@ export class IssuerPin {
     return this.isNeeded ? (await this.#stored())?.issuer : undefined
   }
 
+  /** Whether the credentials of the configuration may be sent there: what it names itself goes before what is pinned. */
+  async allows(issuer: string): Promise<boolean> {
+    if (!this.isNeeded) return true
+    const { issuer: configured, oauth_provider } = this.#parts.settings
+    const expected = oauth_provider?.metadata.issuer ?? configured ?? (await this.read())
+    return expected === undefined || expected === issuer
+  }
+
   /** A login came from this issuer: the first, or another one that the person or the configuration has accepted. */
   async set(issuer: string): Promise<void> {
     if (!this.isNeeded || (await this.#stored())?.issuer === issuer) return

@@ -69,7 +69,7 @@ export class Keeper {
     tokens = await this.read()
     if (!tokens || !this.#needsRenewal(tokens)) return tokens
     const expired = this.#isExpired(tokens)
-    if (!this.#parts.renewal.isPossible(tokens)) return expired ? 'over' : tokens
+    if (!(await this.isRenewable(tokens))) return expired ? 'over' : tokens
     return (await (expired ? this.renew(tokens.access_token) : this.#renewEarly(tokens))) ?? 'over'
   }
 
@@ -123,6 +123,19 @@ export class Keeper {
   async pinnedIssuer(): Promise<string | undefined> {
     if (!this.#pin.isNeeded) return undefined
     return (await this.#pin.read()) ?? (await this.read())?.issuer
+  }
+
+  /** Whether a login is from where the credentials of the configuration belong: else nothing of them is sent for it. */
+  isOfPinnedIssuer({ issuer }: TokenSet): Promise<boolean> {
+    return this.#pin.allows(issuer)
+  }
+
+  /** Whether what was read last gets new tokens without a person. */
+  async isRenewable(tokens: TokenSet): Promise<boolean> {
+    if (!this.#parts.renewal.isPossible(tokens)) return false
+    if (await this.isOfPinnedIssuer(tokens)) return true
+    this.#login.tellNotRenewed('it is from another issuer than the credentials under `auth` belong to')
+    return false
   }
 
   /** Stores what a sign-in brought: the registration first, since the tokens are worth nothing without it. */
@@ -189,9 +202,11 @@ export class Keeper {
   ): Promise<TokenSet> {
     return this.#login.locked(async () => {
       const stored = await this.read()
-      if (stored && enough(stored) && !this.#needsRenewal(stored)) return stored
+      const isGood = stored && enough(stored) && !this.#needsRenewal(stored)
+      if (isGood && (await this.isOfPinnedIssuer(stored))) return stored
       return this.#inRoom(async (room) => {
         const tokens = await get(stored)
+        if (tokens === stored) return tokens
         // First what there is only one copy of.
         await this.#login.write(tokens, room)
         await this.#pin.set(tokens.issuer)
@@ -238,7 +253,7 @@ export class Keeper {
       if (!held) return undefined
       // Another process was faster: its token is as good as one of ours.
       if (held.tokens.access_token !== rejected && !this.#needsRenewal(held.tokens)) return held.tokens
-      if (!this.#parts.renewal.isPossible(held.tokens)) return undefined
+      if (!(await this.isRenewable(held.tokens))) return undefined
       return this.#inRoom((room) => this.#exchangeHeld(held, { lease, room, patient }))
     })
   }

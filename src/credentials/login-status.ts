@@ -57,7 +57,7 @@ export async function loginStatus(login: ServerLogin, now: number): Promise<Logi
   const clientId = isUnnamed(server) ? identity.configuredClientId : null
   const next = loginCommand(server.name, identity.account, clientId)
   if (!tokens) return { ...common, state: 'signed_out', next }
-  const refreshable = tokens.refresh_token !== undefined || login.byGrant !== undefined
+  const refreshable = login.byGrant !== undefined || (await keeper.isRenewable(tokens))
   const state = stateOf(tokens, refreshable, now / 1000)
   return {
     ...common,

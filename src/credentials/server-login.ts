@@ -12,6 +12,7 @@ import {
 import { quoteServerText } from '../errors/server-text.ts'
 import { isUnnamed } from '../errors/shown-url.ts'
 import type { FlowContext } from '../flow/context.ts'
+import { assertPinned } from '../flow/discover-pinned.ts'
 import { missingDpop } from '../flow/dpop.ts'
 import { grantClient, usesGrant } from '../flow/grant.ts'
 import { networkOptions } from '../flow/network-options.ts'
@@ -39,6 +40,9 @@ export function serverLogin(definition: ServerDefinition, runtime: Runtime): Ser
   if (definition.kind !== 'http' || definition.auth.method !== 'oauth') return undefined
   return new ServerLogin({ ...definition, settings: definition.auth.settings }, runtime)
 }
+
+/** What became of a login at its server; `withheld` where the credentials of the configuration do not belong there. */
+export type SignOutOutcome = Revocation | 'withheld'
 
 export interface SignInWish {
   /** What the 401 or 403 said that made the sign-in necessary. */
@@ -118,7 +122,7 @@ export class ServerLogin {
     return new InsufficientScopeError({
       message: `${name} wants more scope than this login has${challenge.scope ? `: ${quoteServerText(challenge.scope)}` : ''}.`,
       remedy: this.byGrant
-        ? 'The authorization server does not give it to this client: let it be allowed there, or leave the operation out.'
+        ? remedyForGrant(this.byGrant.mayAsk(challenge.scope))
         : `Add the scope to \`auth.scope\` (or \`--scope\`) beside what is there, and run: ${this.#context.loginCommand}`,
       server: name,
       challenge,
@@ -215,9 +219,11 @@ export class ServerLogin {
   }
 
   /** Revokes where the server can, then deletes. `undefined` when there was no login. */
-  async signOut(): Promise<Revocation | undefined> {
+  async signOut(): Promise<SignOutOutcome | undefined> {
     const { settings } = this.server
-    const ended = await this.keeper.end((tokens) => {
+    const { keeper } = this
+    const ended = await keeper.end<SignOutOutcome>(async (tokens) => {
+      if (!(await keeper.isOfPinnedIssuer(tokens))) return 'withheld'
       const proofOf = async () =>
         usesGrant(settings)
           ? (await grantClient(settings, [tokens.token_endpoint_auth_method], this.#context)).client
@@ -227,8 +233,12 @@ export class ServerLogin {
     if (!ended) return undefined
     const { tokens, outcome } = ended
     const { emit, server } = this.#context
-    if (outcome === 'failed') {
-      const message = `The login at ${new URL(tokens.issuer).host} could not be revoked; it was only deleted here. It ends there by itself, or in your account settings.`
+    if (outcome === 'failed' || outcome === 'withheld') {
+      const why =
+        outcome === 'failed'
+          ? 'could not be revoked'
+          : 'was not revoked, as the credentials under `auth` belong to another authorization server and were not sent'
+      const message = `The login at ${new URL(tokens.issuer).host} ${why}; it was only deleted here. It ends there by itself, or in your account settings.`
       emit({ type: 'warning', server, code: 'not_revoked', message })
     }
     emit({ type: 'signed_out', server, revoked: outcome === 'revoked' })
@@ -256,6 +266,13 @@ export class ServerLogin {
         ...parts,
         openUrl: (startUrl) => this.#open(startUrl),
         timeout: this.#runtime.callbackTimeout,
+        // Another process may have pinned another one while the person was away; `force` was about the one there was before.
+        mayExchange: async (issuer) => {
+          if (settings.client_id === undefined) return
+          const pinned = await keeper.pinnedIssuer()
+          const acceptMove = force === true && pinned === known.pinned
+          assertPinned(issuer, settings, { pinned, acceptMove }, this.#context)
+        },
         save: (brought) => keeper.save(brought),
         doubt: (registration) => keeper.doubt(registration),
       },
@@ -309,6 +326,12 @@ export class ServerLogin {
       cause,
     })
   }
+}
+
+function remedyForGrant(mayAsk: boolean): string {
+  return mayAsk
+    ? 'The authorization server does not give it to this client: let it be allowed there, or leave the operation out.'
+    : 'Nothing wider than `auth.scope` is asked for. If this program is to have it, add it there.'
 }
 
 function flowContext(server: OAuthServer, identity: Identity, runtime: Runtime): FlowContext {

@@ -1,6 +1,7 @@
 import { type ChallengeSummary, SignInCancelledError, SignInTimedOutError } from '../errors/index.ts'
 import type { EventListener } from '../events.ts'
 import type { TokenSet } from '../flow/token-set.ts'
+import { asksForMoreScope } from '../oauth/challenge.ts'
 import { coversScope } from '../oauth/scope.ts'
 import type { SignInBoard } from '../ports.ts'
 import type { Keeper } from './keeper.ts'
@@ -45,7 +46,7 @@ export function besideOthers(own: OwnSignIn, board: SignInBoard): MachineParts<T
 
 /** A login without the scope that a 403 asked for would only bring the next 403. */
 function covers({ scope, requested_scope }: TokenSet, challenge: ChallengeSummary | undefined): boolean {
-  return challenge?.error !== 'insufficient_scope' || coversScope(scope ?? requested_scope, challenge.scope)
+  return !asksForMoreScope(challenge) || coversScope(scope ?? requested_scope, challenge.scope)
 }
 
 function failedElsewhere(

@@ -75,13 +75,21 @@ export class StoredLogin {
     const { identity, settings } = this.#parts
     const why = tokens ? misfit(tokens, identity, settings) : 'it is not a whole login'
     if (tokens && !why) return { tokens, revision: stored.revision }
-    if (this.#toldOf !== stored.revision) {
-      this.#toldOf = stored.revision
-      const message = `The stored login (${this.location}) is not used: ${why}. It was left as it is.`
-      const { emit, server } = this.#parts.context
-      emit({ type: 'warning', server, code: 'record_does_not_fit', message })
-    }
+    this.#tellOf(stored.revision, 'used', why!)
     return undefined
+  }
+
+  /** Tells once of what was read last. */
+  tellNotRenewed(why: string): void {
+    if (this.#held) this.#tellOf(this.#held.revision, 'renewed', why)
+  }
+
+  #tellOf(revision: string, use: 'used' | 'renewed', why: string): void {
+    if (this.#toldOf === revision) return
+    this.#toldOf = revision
+    const message = `The stored login (${this.location}) is not ${use}: ${why}. It was left as it is.`
+    const { emit, server } = this.#parts.context
+    emit({ type: 'warning', server, code: 'record_does_not_fit', message })
   }
 
   /** Nobody else changes this login meanwhile, unless this process stands still for too long: ask the lease. */

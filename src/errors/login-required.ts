@@ -2,6 +2,8 @@ import { LatchkeyError, type LatchkeyErrorInit } from './base.ts'
 
 /** What the server said when it asked for authentication; carried to the sign-in so that it need not ask twice. */
 export interface ChallengeSummary {
+  /** 401 or 403. Only a 403 can ask for more scope than there is. */
+  status?: number
   scheme: string | undefined
   resource_metadata?: string
   scope?: string

@@ -39,6 +39,8 @@ export interface AuthorizationCodeParts {
   readonly openUrl: (startUrl: string) => Promise<void>
   /** Milliseconds the person has. */
   readonly timeout: number
+  /** Called before the code is exchanged: throws where the client does not belong to this issuer by now. */
+  readonly mayExchange: (issuer: string) => Promise<void>
   /** Hears that the browser never came back: it may have shown an error instead of a sign-in page. Never rejects. */
   readonly unanswered: (client: ObtainedClient) => Promise<void>
 }
@@ -58,7 +60,7 @@ export function authorizationCode<T>(
 
 async function askPerson<T>(
   request: AuthorizationCodeRequest,
-  { listener, openUrl, timeout, unanswered }: AuthorizationCodeParts,
+  { listener, openUrl, timeout, mayExchange, unanswered }: AuthorizationCodeParts,
   complete: (proven: Proven<TokenAnswer>) => Promise<T>,
   context: FlowContext,
 ): Promise<T> {
@@ -93,6 +95,7 @@ async function askPerson<T>(
     const parameters = await answerOf(pending, timeout, client, listener, context)
     isAnswered = true
     const response = judgeResponse(parameters, authorization, metadata, context)
+    await mayExchange(metadata.issuer)
     const proven = await exchangeCode(response, authorization, { metadata, client, dpopKey }, context)
     const completed = await complete(proven)
     finish({ kind: 'success' })

@@ -1,4 +1,5 @@
 import type { ChallengeSummary } from '../errors/index.ts'
+import { asksForMoreScope } from '../oauth/challenge.ts'
 import { initialScope, unionScope } from '../oauth/scope.ts'
 import { assertAlgorithmSupported } from '../oauth/signing-key.ts'
 import type { FlowContext } from './context.ts'
@@ -36,9 +37,10 @@ export async function obtainToken(request: ObtainRequest, context: FlowContext):
     resource: discovery.scopesSupported,
     offlineAccess: false,
   })
-  // A 403 names only what is missing: what was asked for before is kept (MCP authorization, Step-Up).
+  // A 403 names only what is missing: what was asked for before is kept (MCP authorization, Step-Up). A configured scope is all
+  // that is ever asked for: nobody is there who could say yes to more.
   const scope =
-    challenge?.error === 'insufficient_scope'
+    asksForMoreScope(challenge) && unionScope(settings.scope) === undefined
       ? unionScope(previous?.requested_scope, initial, challenge.scope)
       : initial
   const client = await grantClient(settings, metadata.token_endpoint_auth_methods_supported, context)
@@ -59,7 +61,8 @@ export async function obtainToken(request: ObtainRequest, context: FlowContext):
 }
 
 /**
- * Runs the grant of a stored login again: one request to the stored endpoint, for what was asked for before.
+ * Runs the grant of a stored login again: one request to the stored endpoint, for the scope that is configured now, else for
+ * what was asked for before.
  *
  * @throws `token_request_refused`, `network_failed`, `response_invalid`, `secret_unavailable`
  */
@@ -69,11 +72,14 @@ export async function repeatGrant(
   context: FlowContext,
 ): Promise<TokenSet> {
   const { client } = await grantClient(settings, [tokens.token_endpoint_auth_method], context)
-  const { requested_scope: scope, resource, dpop_key: dpopKey } = tokens
+  const { resource, dpop_key: dpopKey } = tokens
+  const scope = unionScope(settings.scope) ?? tokens.requested_scope
   const answer = await runGrant({ settings, endpoint: tokens, client, scope, resource, dpopKey }, context)
   const { expires_at: _ended, ...kept } = tokens
   return {
     ...kept,
+    // RFC 6749 §5.1: no scope in the answer means the scope that was asked for.
+    ...(scope !== undefined && scope !== tokens.requested_scope && { requested_scope: scope, scope }),
     token_endpoint_auth_method: client.token_endpoint_auth_method,
     ...tokenMembers(answer, context.clock.now()),
   }

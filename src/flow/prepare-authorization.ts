@@ -1,5 +1,6 @@
 import type { OAuthSettings } from '../definitions.ts'
 import type { ChallengeSummary } from '../errors/index.ts'
+import { asksForMoreScope } from '../oauth/challenge.ts'
 import { initialScope, unionScope } from '../oauth/scope.ts'
 import type { AuthorizationCodeRequest } from './authorization-code.ts'
 import type { FlowContext } from './context.ts'
@@ -95,7 +96,7 @@ function scopeOf(
       (discovery.metadata.scopes_supported?.includes('offline_access') ?? false),
   })
   // A 403 names only what is missing: what was asked for before is kept (MCP authorization, Step-Up).
-  return challenge?.error === 'insufficient_scope'
+  return asksForMoreScope(challenge)
     ? unionScope(previous?.requested_scope, initial, challenge.scope)
     : initial
 }

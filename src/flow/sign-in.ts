@@ -17,7 +17,8 @@ import {
 import { redirectAddress } from './redirect-address.ts'
 import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
 
-export interface SignInParts extends Pick<AuthorizationCodeParts, 'openUrl' | 'timeout' | 'turn'> {
+export interface SignInParts
+  extends Pick<AuthorizationCodeParts, 'openUrl' | 'timeout' | 'turn' | 'mayExchange'> {
   readonly receiver: RedirectReceiver
   /** Stores the outcome: the browser says "done" only afterwards. */
   readonly save: (result: SignInResult) => Promise<void>

@@ -106,6 +106,7 @@ describe('challengeOf', () => {
   test('tells scheme, metadata, scope and error of the OAuth challenge', () => {
     const said = `Basic realm="x", Bearer error="invalid_token", scope="a b", resource_metadata="${PRM}"`
     expect(challengeOf(answer(said))).toEqual({
+      status: 401,
       scheme: 'bearer',
       resource_metadata: PRM,
       scope: 'a b',
@@ -114,17 +115,17 @@ describe('challengeOf', () => {
   })
 
   test('tells the first scheme where none is OAuth', () => {
-    expect(challengeOf(answer('Negotiate, Basic realm="x"'))).toEqual({ scheme: 'negotiate' })
+    expect(challengeOf(answer('Negotiate, Basic realm="x"'))).toEqual({ status: 401, scheme: 'negotiate' })
   })
 
   test.each([
     ['DPoP alone', 'DPoP algs="ES256", resource_metadata="u"', 'dpop'],
     ['Bearer beside it', 'Bearer realm="a", DPoP resource_metadata="u"', 'bearer'],
   ])('[DPOP-09] says dpop only where nothing else is taken: %s', (_, said, scheme) => {
-    expect(challengeOf(answer(said))).toEqual({ scheme, resource_metadata: 'u' })
+    expect(challengeOf(answer(said))).toEqual({ status: 401, scheme, resource_metadata: 'u' })
   })
 
   test('has no scheme for a bare 401', () => {
-    expect(challengeOf(answer())).toEqual({ scheme: undefined })
+    expect(challengeOf(answer())).toEqual({ status: 401, scheme: undefined })
   })
 })

@@ -73,11 +73,20 @@ export function challengeOf(response: Response): ChallengeSummary {
   // `dpop` only where nothing but DPoP is taken, wherever the metadata is named.
   const takesBearer = challenges.some(({ scheme }) => scheme === 'bearer')
   return {
+    status: response.status,
     scheme: challenge?.scheme === 'dpop' && takesBearer ? 'bearer' : scheme,
     ...parameter('resource_metadata'),
     ...parameter('scope'),
     ...parameter('error'),
   }
+}
+
+/**
+ * Whether a challenge asks for scope beside what was asked for before (RFC 6750 §3.1): a 403 does. With a 401 there is nothing
+ * to add to, and who says `insufficient_scope` there gets no further than with any other 401.
+ */
+export function asksForMoreScope(challenge: ChallengeSummary | undefined): challenge is ChallengeSummary {
+  return challenge?.error === 'insufficient_scope' && challenge.status !== 401
 }
 
 function readParameters(cursor: Cursor, parameters: Map<string, string>): void {
