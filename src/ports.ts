@@ -254,6 +254,8 @@ export interface StageOptions {
   readonly repeatable?: boolean
   /** How often a request is sent at most. Default 3. */
   readonly tries?: number
+  /** The longest `Retry-After` that is waited for, in milliseconds; with a longer one the answer stands. Default a minute. */
+  readonly retryAfterLimit?: number
 }
 
 /** What the user and the program say about the addresses of one server. */

@@ -1,5 +1,7 @@
+import { createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import type { DiscoveryFailedError, LatchkeyError } from '../src/errors/index.ts'
+import type { ServerInput } from '../src/latchkey.ts'
 import type { OAuthConfig } from '../src/public.ts'
 import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import type { Answer } from './fixtures/loopback-server.ts'
@@ -623,6 +625,90 @@ describe('server shapes that lead to an error', () => {
       expect(machineRequests(server.requests)).toEqual([...before, ...Array(3).fill(`GET ${path}`)])
     },
   )
+})
+
+describe('a sign-in is prepared within 90 s', () => {
+  type Act = (workbench: Workbench, server: ServerInput) => Promise<unknown>
+  const HANG: Answer = { hang: true }
+  const grant: OAuthConfig = {
+    grant: 'client_credentials',
+    client_id: 'machine',
+    client_secret: 'x'.repeat(20),
+  }
+  const signIn: Act = (workbench, server) => workbench.login(server)
+
+  test.each<[string, Shape & { path: string; act?: Act; saying: RegExp }]>([
+    ['at the server itself', { path: '/mcp', saying: /asking the server what it wants/ }],
+    ['at its metadata', { path: `${PRM}/mcp`, saying: /looking for the authorization server/ }],
+    ['at metadata of the authorization server', { path: AS, saying: /looking for the authorization server/ }],
+    ['at the registration', { path: '/register', saying: /registering a client/ }],
+    [
+      'in a sign-in in two calls',
+      {
+        path: '/register',
+        act: (workbench, server) =>
+          workbench.latchkey.beginLogin(server, { redirectUri: 'https://app.example/callback' }),
+        saying: /registering a client/,
+      },
+    ],
+    ['with a grant', { path: AS, auth: grant, saying: /looking for the authorization server/ }],
+  ])('a server that hangs %s', async (_where, { path, act = signIn, saying, ...shape }) => {
+    const clock = createManualClock()
+    const workbench = keep(await openWorkbench({ clock }))
+    const server = await start({ ...shape, answers: () => ({ [path]: HANG }) })
+    const auth = { ...(!shape.auth && { callback_port: await freePort() }), ...shape.auth }
+    const failed = failureOf<LatchkeyError>(act(workbench, { name: 'demo', url: server.url, auth }))
+    await expect.poll(() => server.requests.lines().some((line) => line.endsWith(path))).toBe(true)
+    await clock.elapse((delay) => delay === 90_000)
+    const error = await failed
+    expect(error).toMatchObject({ code: 'network_failed', url: server.origin + path })
+    expect(error.message).toMatch(/^demo was given up after 90 s/)
+    expect(error.message).toMatch(saying)
+    expect(error.remedy).toMatch(/Try again later; nothing stored was changed/)
+    expect(workbench.browser.opened).toEqual([])
+  })
+
+  test('all requests and waits count together, and the callback port is free again', async () => {
+    const clock = createManualClock()
+    const workbench = keep(await openWorkbench({ clock }))
+    const server = await start({
+      server: { mcp: { resourceMetadata: 'none' } },
+      answers: (s) => ({
+        [`${PRM}/mcp`]: resourceMetadata(s, {
+          authorization_servers: [`${s.origin}/gone`, `${s.origin}/ill`],
+        }),
+        [`${AS}/ill`]: { status: 503 },
+      }),
+    })
+    const callback_port = await freePort()
+    const auth = { callback_port }
+    const failed = failureOf(workbench.login({ name: 'demo', url: server.url, auth }))
+    await expect.poll(() => clock.delays.some((delay) => delay < 1_000)).toBe(true)
+    await clock.elapse((delay) => delay === 90_000)
+    expect(await failed).toMatchObject({ code: 'network_failed', url: `${server.origin}${AS}/ill` })
+    expect(clock.delays.filter((delay) => delay === 90_000)).toHaveLength(1)
+    const listening = createServer()
+    keep({ close: async () => void listening.close() })
+    await new Promise<void>((resolve, reject) => {
+      listening.once('error', reject)
+      listening.listen(callback_port, '127.0.0.1', resolve)
+    })
+  })
+
+  test('a `fetch` that heeds no signal is not waited for either', async () => {
+    const clock = createManualClock()
+    const workbench = keep(await openWorkbench({ clock, platform: { fetch: () => new Promise(() => {}) } }))
+    const failed = failureOf(workbench.login({ name: 'demo', url: 'https://demo.example/mcp' }))
+    await clock.elapse((delay) => delay === 90_000)
+    expect(await failed).toMatchObject({ code: 'network_failed', url: 'https://demo.example/mcp' })
+  })
+
+  test('a document that is to come in a minute is not waited for', async () => {
+    const retryAfter = { status: 503, headers: { 'retry-after': '60' } }
+    const { server, outcome } = await login({ answers: () => ({ [AS]: retryAfter }) })
+    expect(await failureOf(outcome)).toMatchObject({ code: 'network_failed', status: 503 })
+    expect(machineRequests(server.requests).filter((line) => line.endsWith(AS))).toHaveLength(1)
+  })
 })
 
 describe('oauth_provider', () => {

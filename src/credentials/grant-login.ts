@@ -3,6 +3,7 @@ import type { FlowContext } from '../flow/context.ts'
 import { discoverPinned } from '../flow/discover-pinned.ts'
 import type { GrantSettings } from '../flow/grant.ts'
 import { obtainToken } from '../flow/obtain-token.ts'
+import { withinPreparationLimit } from '../flow/preparation-limit.ts'
 import type { TokenSet } from '../flow/token-set.ts'
 import { asksForMoreScope } from '../oauth/challenge.ts'
 import { coversScope, unionScope } from '../oauth/scope.ts'
@@ -98,7 +99,9 @@ export class GrantLogin {
     const { url: serverUrl, settings } = server
     const pinned = await keeper.pinnedIssuer()
     try {
-      await discoverPinned({ serverUrl, settings, challenge, pinned }, context)
+      await withinPreparationLimit(serverUrl, context, (limited) =>
+        discoverPinned({ serverUrl, settings, challenge, pinned }, limited),
+      )
     } catch (error) {
       if ((error as { code?: unknown }).code === 'issuer_mismatch') return error as Error
       return otherwise(error)

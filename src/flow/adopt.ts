@@ -10,6 +10,7 @@ import type { ServerMetadata } from '../oauth/server-metadata.ts'
 import type { FlowContext } from './context.ts'
 import type { Discovery } from './discover.ts'
 import { discoverPinned } from './discover-pinned.ts'
+import { withinPreparationLimit } from './preparation-limit.ts'
 import { probe } from './probe.ts'
 import { refresh } from './refresh.ts'
 import { type ClientRegistration, newTokenSet, type TokenSet } from './token-set.ts'
@@ -69,9 +70,11 @@ export async function planAdoption(
 ): Promise<Adoption> {
   const { serverUrl, headers, settings, strange, pinned } = request
   if (settings.grant || settings.dpop) throw notOfThisKind(context.server, settings)
-  const challenge = settings.oauth_provider ? undefined : await probe(serverUrl, headers, context)
-  const asked = { serverUrl, settings, challenge, pinned, knownIssuers: strange.issuers }
-  const discovery = await discoverPinned(asked, context)
+  const discovery = await withinPreparationLimit(serverUrl, context, async (limited) => {
+    const challenge = settings.oauth_provider ? undefined : await probe(serverUrl, headers, limited)
+    const asked = { serverUrl, settings, challenge, pinned, knownIssuers: strange.issuers }
+    return discoverPinned(asked, limited)
+  })
   const { metadata, source } = discovery
   if (source === 'default endpoints') throw onlyGuessed(context)
   const isNamed = assertIssuer(metadata.issuer, strange, context) || settings.issuer !== undefined

@@ -24,6 +24,9 @@ interface Acceptance {
 /** So many authorization servers of one resource are asked: each costs up to three requests. */
 const MOST_SERVERS = 8
 
+/** Each of these documents may be one of many, and somebody waits for all of them. */
+const RETRY_AFTER_LIMIT = 5_000
+
 /** Asks candidates one after the other and keeps the record of it. */
 export class DiscoverySearch {
   readonly attempts: DiscoveryAttempt[] = []
@@ -69,7 +72,7 @@ export class DiscoverySearch {
 
   /** Whether something is there. What it says to a request without parameters, 500 included, tells nothing. */
   async exists(url: string): Promise<boolean> {
-    const answer = await requestServerMetadata(this.#context.fetch('discovery'), url, this.#context.signal)
+    const answer = await this.#request(url, requestServerMetadata)
     const exists = answer.status !== 404 && answer.status !== 410
     this.#note(answer, exists ? 'authorization endpoint' : undefined)
     return exists
@@ -93,7 +96,7 @@ export class DiscoverySearch {
   }
 
   async #ask(url: string, request: typeof requestServerMetadata): Promise<Answer> {
-    const answer = await request(this.#context.fetch('discovery'), url, this.#context.signal)
+    const answer = await this.#request(url, request)
     if (answer.status < 500 && answer.status !== 429) return answer
     // "Not now" is not "not there": another candidate could belong to somebody else.
     throw new NetworkFailedError({
@@ -102,6 +105,11 @@ export class DiscoverySearch {
       url: answer.url,
       status: answer.status,
     })
+  }
+
+  #request(url: string, request: typeof requestServerMetadata): Promise<Answer> {
+    const { fetch, signal } = this.#context
+    return request(fetch('discovery', { retryAfterLimit: RETRY_AFTER_LIMIT }), url, signal)
   }
 
   #tell(url: string, { resource, authorization_servers, scopes_supported }: ResourceMetadata): void {

@@ -10,6 +10,7 @@ import { assertNoTokenError, type TokenEndpoint } from '../oauth/token-request.t
 import type { FlowContext } from './context.ts'
 import { discoveryFailure } from './discovery-failure.ts'
 import { DiscoverySearch } from './discovery-search.ts'
+import { withinPreparationLimit } from './preparation-limit.ts'
 import { readSecret } from './secret.ts'
 
 export interface IdentityRequest extends GrantParameters {
@@ -57,9 +58,12 @@ async function tokenEndpoint(
 ): Promise<TokenEndpoint & { supported?: readonly string[] | undefined }> {
   if (token_endpoint !== undefined)
     return { issuer: issuer ?? new URL(token_endpoint).origin, token_endpoint }
-  const search = new DiscoverySearch(context, { missingPkce: true }, ['token_endpoint'])
-  const metadata = await search.firstServer([issuer!])
-  if (!metadata) throw discoveryFailure({ serverUrl: issuer!, challenge: undefined }, search.attempts)
+  const metadata = await withinPreparationLimit(issuer!, context, async (limited) => {
+    const search = new DiscoverySearch(limited, { missingPkce: true }, ['token_endpoint'])
+    const found = await search.firstServer([issuer!])
+    if (!found) throw discoveryFailure({ serverUrl: issuer!, challenge: undefined }, search.attempts)
+    return found
+  })
   return {
     issuer: metadata.issuer,
     token_endpoint: metadata.token_endpoint,

@@ -6,6 +6,7 @@ import type { FlowContext } from './context.ts'
 import { discoverPinned, type PinnedTo } from './discover-pinned.ts'
 import { newDpopKey } from './dpop.ts'
 import { type GrantSettings, grantClient, runGrant } from './grant.ts'
+import { withinPreparationLimit } from './preparation-limit.ts'
 import { probe } from './probe.ts'
 import { newTokenSet, type TokenSet, tokenMembers } from './token-set.ts'
 
@@ -28,8 +29,9 @@ export interface ObtainRequest extends PinnedTo {
  */
 export async function obtainToken(request: ObtainRequest, context: FlowContext): Promise<TokenSet> {
   const { settings, previous } = request
-  const challenge = request.challenge ?? (await firstChallenge(request, context))
-  const discovery = await discoverPinned({ ...request, challenge }, context)
+  const { challenge, discovery } = await withinPreparationLimit(request.serverUrl, context, (limited) =>
+    findOut(request, limited),
+  )
   const { metadata, resource } = discovery
   const initial = initialScope({
     configured: settings.scope,
@@ -85,7 +87,10 @@ export async function repeatGrant(
   }
 }
 
-/** With configured metadata nothing the server says can change the way. */
-function firstChallenge({ settings, serverUrl, headers }: ObtainRequest, context: FlowContext) {
-  return settings.oauth_provider ? undefined : probe(serverUrl, headers, context)
+async function findOut(request: ObtainRequest, context: FlowContext) {
+  const { settings, serverUrl, headers } = request
+  // With configured metadata nothing the server says can change the way.
+  const challenge =
+    request.challenge ?? (settings.oauth_provider ? undefined : await probe(serverUrl, headers, context))
+  return { challenge, discovery: await discoverPinned({ ...request, challenge }, context) }
 }

@@ -8,6 +8,7 @@ import { type Discovery, discover } from './discover.ts'
 import { discoverPinned } from './discover-pinned.ts'
 import { missingDpop, newDpopKey } from './dpop.ts'
 import { type ClientRequest, obtainClient } from './obtain-client.ts'
+import { withinPreparationLimit } from './preparation-limit.ts'
 import { probe } from './probe.ts'
 import type { ClientRegistration, TokenSet } from './token-set.ts'
 
@@ -40,7 +41,17 @@ export interface PreparedAuthorization
  *
  * @throws `dpop_required`, every code of discovery and of registration
  */
-export async function prepareAuthorization(
+export function prepareAuthorization(
+  request: SignInRequest,
+  redirectUri: string,
+  context: FlowContext,
+): Promise<PreparedAuthorization> {
+  return withinPreparationLimit(request.serverUrl, context, (limited) =>
+    prepare(request, redirectUri, limited),
+  )
+}
+
+async function prepare(
   request: SignInRequest,
   redirectUri: string,
   context: FlowContext,

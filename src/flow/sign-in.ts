@@ -6,7 +6,8 @@ import { type AuthorizationCodeParts, authorizationCode } from './authorization-
 import { hostToConfirm, wasConfirmed } from './authorization-host.ts'
 import { mayNotKnowClient, type Proven, refusesClient } from './client-proof.ts'
 import type { FlowContext } from './context.ts'
-import { type ObtainedClient, replaceClient } from './obtain-client.ts'
+import { type ClientRequest, type ObtainedClient, replaceClient } from './obtain-client.ts'
+import { withinPreparationLimit } from './preparation-limit.ts'
 import {
   asksOffline,
   type PreparedAuthorization,
@@ -81,10 +82,16 @@ async function signInAt(
     const isRefused = refusesClient(error)
     if (isRefused || mayNotKnowClient(error)) await doubt(client)
     // Once: a client that was registered a moment ago and is refused as well will not be helped by the next one.
-    const replacement = isRefused ? await replaceClient(client, clientRequest, context) : undefined
+    const replacement = isRefused ? await replaced(client, clientRequest, context) : undefined
     if (!replacement) throw error
     return authorizeAs(replacement)
   }
+}
+
+function replaced(client: ObtainedClient, request: ClientRequest, context: FlowContext) {
+  return withinPreparationLimit(request.serverUrl, context, (limited) =>
+    replaceClient(client, request, limited),
+  )
 }
 
 /** What went wrong counts more than that this could not be noted. */

@@ -18,6 +18,16 @@ const KINDS: Readonly<Record<string, AddressKind>> = {
 const BENCHMARK = ipaddr.IPv4.parseCIDR('198.18.0.0/16')
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3')
 
+/** For the translators of a network of one's own (RFC 8215), and private like the rest of it. */
+const LOCAL_TRANSLATION = ipaddr.IPv6.parseCIDR('64:ff9b:1::/48')
+/** Where the IPv4 address is behind a prefix of 48, 56, 64 and 96 bits (RFC 6052 §2.2): which one it is, is not known here. */
+const PLACEMENTS = [
+  [6, 7, 9, 10],
+  [7, 9, 10, 11],
+  [9, 10, 11, 12],
+  [12, 13, 14, 15],
+]
+
 /** Ranges of IPv6 that stand for an IPv4 address, with the byte where that begins. */
 const EMBEDDED: Readonly<Record<string, number>> = { ipv4Mapped: 12, rfc6145: 12, rfc6052: 12, '6to4': 2 }
 
@@ -33,6 +43,7 @@ export function addressKind(address: string): AddressKind {
   if (parsed instanceof ipaddr.IPv4) {
     return parsed.match(BENCHMARK) ? 'benchmark' : (KINDS[parsed.range()] ?? 'special')
   }
+  if (parsed.match(LOCAL_TRANSLATION)) return locallyTranslatedKind(parsed.toByteArray())
   const range = parsed.range()
   const start = EMBEDDED[range]
   if (start !== undefined)
@@ -44,6 +55,14 @@ export function addressKind(address: string): AddressKind {
     )
   const kind = KINDS[range] ?? 'special'
   return kind === 'public' && !parsed.match(GLOBAL_UNICAST) ? 'special' : kind
+}
+
+/** Never public. Nobody's neighbour either where one of the readings is link-local: cloud metadata. */
+function locallyTranslatedKind(bytes: readonly number[]): AddressKind {
+  const isLinkLocal = PLACEMENTS.map((places) => new ipaddr.IPv4(places.map((place) => bytes[place]!))).some(
+    (address) => address.range() === 'linkLocal',
+  )
+  return isLinkLocal ? 'special' : 'private'
 }
 
 /**

@@ -40,7 +40,7 @@ export function createProtocolFetch(
   stage: Stage,
   parts: ExchangeParts,
   judging: Judging,
-  { sign, repeatable = false, tries = MAX_TRIES }: StageOptions = {},
+  { sign, repeatable = false, tries = MAX_TRIES, retryAfterLimit }: StageOptions = {},
 ): Fetch {
   return async (input, init = {}) => {
     const request = { url: input instanceof Request ? input.url : String(input), init, stage, sign }
@@ -50,7 +50,7 @@ export function createProtocolFetch(
       let delay = retryDelay(attempt)
       try {
         const response = await followRedirects(parts, judging, request, attempt)
-        const retryAfter = readRetryAfter(response, parts.clock.now())
+        const retryAfter = readRetryAfter(response, parts.clock.now(), retryAfterLimit)
         if (last || !isNotNow(response, mayRepeat) || retryAfter === 'too long') return response
         await response.body?.cancel()
         delay = retryAfter ?? delay

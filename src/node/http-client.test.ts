@@ -11,20 +11,20 @@ import { createHttpClient } from './http-client.ts'
 const opened = closedAfterEach()
 
 /** A server that counts connections, not only requests. */
-async function countingServer() {
+async function countingServer(host?: string) {
   let connections = 0
   const server = createServer((_request, response) => response.end('here'))
   server.on('connection', () => {
     connections += 1
   })
-  await listening(server)
+  await listening(server, host)
   opened.push({ close: () => closed(server) })
   const { port } = server.address() as AddressInfo
   return { port, connections: () => connections }
 }
 
-function listening(server: Server): Promise<void> {
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+function listening(server: Server, host = '127.0.0.1'): Promise<void> {
+  return new Promise((resolve) => server.listen(0, host, resolve))
 }
 
 function closed(server: Server): Promise<void> {
@@ -136,21 +136,41 @@ describe('behind a proxy', () => {
     const server = await startLoopbackServer(undefined, { intercept: () => ({ body: 'through' }) })
     opened.push(server)
     const proxy = await startProxy(Number(new URL(server.origin).port))
-    const { fetch, whereabouts } = createHttpClient({ env: { HTTP_PROXY: proxy.url }, isWithinReach })
+    const { fetch, whereabouts } = createHttpClient({
+      env: { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url },
+      isWithinReach,
+    })
     const response = await fetch('http://nowhere.invalid/x', {}, 'public')
     expect(await response.text()).toContain('through')
     expect(proxy.asked).toEqual(['nowhere.invalid:80'])
     expect(whereabouts.judgesAll).toBe(false)
   })
 
-  test.each([
-    ['this machine', {}, 'http://localhost:PORT/'],
-    ['a host in NO_PROXY', { NO_PROXY: 'localhost, other.example' }, 'http://localhost:PORT/'],
-  ])('%s is asked directly, and judged', async (_what, more, url) => {
-    const { port } = await countingServer()
+  test('for http alone, https goes past it, and what servers name is judged', async () => {
+    const { port, connections } = await countingServer()
     const proxy = await startProxy(port)
-    const { fetch } = createHttpClient({ env: { https_proxy: proxy.url, ...more }, isWithinReach })
-    const asked = url.replace('PORT', String(port))
+    // For this one it is an address as any other.
+    const { fetch, whereabouts } = createHttpClient({
+      env: { HTTP_PROXY: proxy.url },
+      isWithinReach: (_address, reach) => reach === 'any',
+    })
+    // Nobody speaks TLS there: it is enough that the connection came.
+    await expect(fetch(`https://127.0.0.1:${port}/`, {}, 'any')).rejects.toThrow()
+    expect(connections()).toBe(1)
+    expect(proxy.asked).toEqual([])
+    expect(whereabouts.judgesAll).toBe(true)
+  })
+
+  test.each([
+    ['this machine', {}, 'localhost'],
+    ['this machine by another of its addresses', {}, '127.0.0.2'],
+    ['a host in NO_PROXY', { NO_PROXY: 'localhost, other.example' }, 'localhost'],
+  ])('%s is asked directly, and judged', async (_what, more, host) => {
+    const { port } = await countingServer(host === 'localhost' ? undefined : host)
+    const proxy = await startProxy(port)
+    const env = { http_proxy: proxy.url, https_proxy: proxy.url, ...more }
+    const { fetch } = createHttpClient({ env, isWithinReach })
+    const asked = `http://${host}:${port}/`
     expect((await fetch(asked, {}, 'loopback')).status).toBe(200)
     await expect(fetch(asked, {}, 'public')).rejects.toMatchObject({ cause: { code: ADDRESS_REFUSED } })
     expect(proxy.asked).toEqual([])

@@ -24,7 +24,8 @@ export function createHttpClient({ env, isWithinReach }: HttpClientOptions): Htt
     return loading
   }
   const whereabouts: Whereabouts = {
-    judgesAll: proxies === undefined,
+    // What a server names is https, or on this machine.
+    judgesAll: !proxies?.httpsProxy,
     assertWithin: async (hostname, reach) => (await load()).assertWithin(hostname, reach),
     isPrivate: async (origin) => (await load()).isPrivate(origin),
   }

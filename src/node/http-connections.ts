@@ -5,7 +5,7 @@ import type { buildConnector, Dispatcher } from 'undici'
 import { ADDRESS_REFUSED, type Reach, type Whereabouts } from '../ports.ts'
 import * as undici from './bundled-undici.ts'
 import { tellDecision } from './connection-decisions.ts'
-import type { Proxies } from './proxy-environment.ts'
+import { goesDirect, type Proxies } from './proxy-environment.ts'
 
 type Connect = buildConnector.connector
 
@@ -62,9 +62,21 @@ export class HttpConnections implements Omit<Whereabouts, 'judgesAll'> {
 
   #makeDispatcher(reach: Reach): Dispatcher {
     const options = { connect: this.#connector(reach) }
-    return this.#proxies
-      ? new undici.EnvHttpProxyAgent({ ...options, ...this.#proxies })
-      : new undici.Agent(options)
+    const direct = new undici.Agent(options)
+    const proxies = this.#proxies
+    if (!proxies) return direct
+    const isLoopback = (address: string) => this.#isOnThisMachine(address)
+    return new undici.EnvHttpProxyAgent({ ...options, ...proxies }).compose(
+      (dispatch) => (request, handler) =>
+        goesDirect(new URL(request.origin!), proxies, isLoopback)
+          ? direct.dispatch(request, handler)
+          : dispatch(request, handler),
+    )
+  }
+
+  /** False for a name. */
+  #isOnThisMachine(address: string): boolean {
+    return this.#isWithinReach(address, 'loopback') && !this.#isWithinReach(address, 'private')
   }
 
   #connector(reach: Reach): Connect {

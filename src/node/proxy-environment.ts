@@ -9,9 +9,6 @@ export interface Proxies {
 
 const SCHEMES = ['http:', 'https:', 'socks5:']
 
-/** What is on this machine is never asked for through a proxy. */
-const NEVER = ['localhost', '127.0.0.1', '[::1]']
-
 /**
  * `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, the lower-case spelling first. `HTTP_PROXY` does not count in a CGI program,
  * where a client's `Proxy` header would set it (CVE-2016-5385).
@@ -22,7 +19,21 @@ export function proxiesOf(env: Readonly<Record<string, string | undefined>>): Pr
   const exceptions = (env.no_proxy || env.NO_PROXY || '').split(/[,\s]+/).filter(Boolean)
   if ((!httpProxy && !httpsProxy) || exceptions.includes('*')) return undefined
   const [http, https] = [httpProxy, httpsProxy].map(withScheme) as [string, string]
-  return { httpProxy: http, httpsProxy: https, noProxy: [...NEVER, ...exceptions].join(',') }
+  return { httpProxy: http, httpsProxy: https, noProxy: exceptions.join(',') }
+}
+
+/**
+ * Whether a URL is asked for without a proxy whatever the exceptions say: what is on this machine, and https where only
+ * http has a proxy, which undici would take for both.
+ */
+export function goesDirect(
+  { protocol, hostname }: URL,
+  { httpsProxy }: Proxies,
+  isLoopback: (address: string) => boolean,
+): boolean {
+  if (protocol === 'https:' && httpsProxy === '') return true
+  const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
+  return host === 'localhost' || host.endsWith('.localhost') || isLoopback(host)
 }
 
 /** As curl and others take it: `proxy.example:3128` is an http proxy. */

@@ -50,6 +50,14 @@ describe('the proof on the wire', () => {
     expect(new URLSearchParams(`v=${sentId}`).get('v')).toBe(id)
     expect(new URLSearchParams(`v=${sentSecret}`).get('v')).toBe(secret)
   })
+
+  test.each(['client_secret_basic', 'client_secret_post'] as const)(
+    'half a surrogate pair goes out as the character that stands for it: %s',
+    (method) => {
+      const { basic, body } = applied(method, 'app', 's\ud800')
+      expect(basic ?? body.client_secret).toBe(basic ? 'app:s%EF%BF%BD' : 's\ufffd')
+    },
+  )
 })
 
 describe('the method', () => {

@@ -116,8 +116,9 @@ function utf8(text: string): string {
   return String.fromCharCode(...new TextEncoder().encode(text))
 }
 
+/** Half a surrogate pair becomes what `URLSearchParams` makes of it in a body; by itself it would throw. */
 function formEncoded(text: string): string {
-  return encodeURIComponent(text)
+  return encodeURIComponent(text.replace(/\p{Cs}/gu, '\ufffd'))
     .replaceAll('%20', '+')
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
 }

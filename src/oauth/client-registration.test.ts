@@ -158,6 +158,16 @@ describe('the answer', () => {
     expect(error.error).toBe('bad [2J')
   })
 
+  test.each([
+    { client_id: 'x', client_secret: 'abcdefgh\ud800', token_endpoint_auth_method: 'client_secret_basic' },
+    { client_id: 'x\udc00', client_secret: 'abcdefgh' },
+    { client_id: 'x', client_secret: 'abc\r\nX-Header: y' },
+  ])('what no request could carry is no client: %j', async (body) => {
+    expect((await register(body)).client).toThrow(
+      expect.objectContaining({ code: 'response_invalid', url: METADATA.registration_endpoint }),
+    )
+  })
+
   test('an answer without client_id is no client', async () => {
     expect(refusalOf((await register({ client_id: '' })).client).status).toBe(201)
   })

@@ -1,5 +1,5 @@
 import * as oauth from 'oauth4webapi'
-import { NetworkFailedError, RegistrationRefusedError } from '../errors/index.ts'
+import { NetworkFailedError, RegistrationRefusedError, ResponseInvalidError } from '../errors/index.ts'
 import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import { type Answer, readAnswer, secondsMember, stringMember } from './answer.ts'
 import {
@@ -9,6 +9,7 @@ import {
 } from './client-authentication.ts'
 import { type RequestContext, requestOptions } from './request-options.ts'
 import type { ServerMetadata } from './server-metadata.ts'
+import { isTokenText } from './token-request.ts'
 
 /** What is asked for (RFC 7591 §2). */
 export interface RegistrationRequest {
@@ -61,7 +62,7 @@ function applicationType(redirectUri: string): 'native' | 'web' {
 /**
  * Judges a registration answer: 200 counts as 201, numbers may be strings, a secret may come unasked.
  *
- * @throws `registration_refused`; `network_failed` for 5xx and 429
+ * @throws `registration_refused`; `network_failed` for 5xx and 429; `response_invalid` for what no request could carry
  */
 export function processRegistration(
   answer: Answer,
@@ -72,6 +73,8 @@ export function processRegistration(
   const clientId = members && stringMember(members, 'client_id')
   if (!ok || !members || !clientId) throw refusal(answer, metadata, redirectUri)
   const secret = stringMember(members, 'client_secret')
+  // VSCHAR as well (RFC 6749 A.1, A.2).
+  if (![clientId, secret ?? clientId].every(isTokenText)) throw unsendable(answer)
   const secretExpires = secondsMember(members, 'client_secret_expires_at')
   const issuedAt = secondsMember(members, 'client_id_issued_at')
   const managementUri = stringMember(members, 'registration_client_uri')
@@ -90,6 +93,17 @@ export function processRegistration(
         registration_access_token: managementToken,
       }),
   }
+}
+
+function unsendable({ url, status, contentType }: Answer): ResponseInvalidError {
+  return new ResponseInvalidError({
+    message: `The registration endpoint ${url} answered with a client_id or client_secret that is no visible ASCII text.`,
+    remedy:
+      'The operator of the authorization server has to look into it; until then register a client there by hand and set `auth.client_id`.',
+    url,
+    status,
+    contentType,
+  })
 }
 
 function refusal({ members, status, url }: Answer, metadata: ServerMetadata, redirectUri: string): Error {

@@ -51,6 +51,32 @@ describe('judging a document', () => {
     })
   })
 
+  test('an issuer that reads like somebody else, or has a query or fragment, is left out', async () => {
+    const authorization_servers = [
+      'https://accounts.example@evil.example',
+      'https://@evil.example',
+      'https://:secret@evil.example',
+      'https://accounts.example%2Foauth2%2F@evil.example',
+      'https://evil.example?issuer=https://accounts.example',
+      'https://evil.example/?',
+      'https://evil.example#https://accounts.example',
+      'https://evil.example/#',
+      ' https://evil.example',
+      'https://evil.example/a b',
+      'https://ev\til.example',
+      'https://evil.example\\@accounts.example',
+      'https:\\\\evil.example',
+      'https:evil.example',
+      'https://evil.example/\u202eelpmaxe.stnuocca',
+      'https://evil.example/\ud800',
+      'blob:https://evil.example',
+      'javascript:alert(1)',
+    ]
+    const fit = ['https://as', 'https://AS:443/', 'http://127.0.0.1:8080/tenant', 'https://as/@tenant/v2.0']
+    const document = { resource: 'https://h', authorization_servers: [...authorization_servers, ...fit] }
+    expect((await judge(document))?.authorization_servers).toEqual(fit)
+  })
+
   test.each([
     ['a 404', { resource: 'https://h' }, 404],
     ['no resource', { authorization_servers: ['https://as'] }, 200],
@@ -77,7 +103,14 @@ describe('which resource covers https://h/mcp', () => {
     'http://h/mcp',
     'https://h:8443/mcp',
     'https://user@h/mcp',
+    'https://:password@h/mcp',
+    'https://@h/mcp',
     'https://h/mcp#fragment',
+    'https://h/mcp#',
+    'https://h\\@victim.example/../mcp',
+    'https://h/mcp\\',
+    ' https://h/mcp',
+    'https://h/m\ncp',
   ])('[DISC-05] not %s', (resource) => {
     expect(() => assertResourceCovers(resource, 'https://h/mcp')).toThrow(ResourceMismatchError)
   })

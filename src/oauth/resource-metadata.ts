@@ -3,11 +3,13 @@ import { quoteServerText } from '../errors/server-text.ts'
 import { isUrl, shownUrl } from '../errors/shown-url.ts'
 import type { Fetch } from '../ports.ts'
 import { type Answer, readMetadata, stringListMember, stringMember } from './answer.ts'
+import { isIssuer, isPlainUrl } from './plain-url.ts'
 
 /** Protected resource metadata (RFC 9728 §2), the members latchkey uses. */
 export interface ResourceMetadata {
   /** Verbatim: this very string is sent as the RFC 8707 `resource`. */
   readonly resource: string
+  /** Without what can be no issuer. */
   readonly authorization_servers: readonly string[]
   /** `undefined` also where the list was empty: an empty list says nothing. */
   readonly scopes_supported?: readonly string[]
@@ -39,9 +41,7 @@ export function processResourceMetadata({ ok, members }: Answer): ResourceMetada
   const name = stringMember(members, 'resource_name')
   return {
     resource,
-    authorization_servers: (stringListMember(members, 'authorization_servers') ?? []).filter((issuer) =>
-      isUrl(issuer),
-    ),
+    authorization_servers: (stringListMember(members, 'authorization_servers') ?? []).filter(isIssuer),
     ...(scopes?.length && { scopes_supported: scopes }),
     ...(name && { resource_name: name }),
   }
@@ -59,7 +59,7 @@ export function assertResourceCovers(resource: string, serverUrl: string): void 
   const prefix = claimed.pathname.replace(/\/+$/, '')
   const path = server.pathname.replace(/\/+$/, '')
   const covers = claimed.origin === server.origin && (path === prefix || path.startsWith(`${prefix}/`))
-  if (covers && claimed.hash === '' && claimed.username === '') return
+  if (covers && isPlainUrl(resource)) return
   throw new ResourceMismatchError({
     message: `The metadata of ${shownUrl(serverUrl)} speaks for another resource: ${quoteServerText(resource)}.`,
     remedy:

@@ -110,6 +110,13 @@ describe('judging a document', () => {
     await expect(judge({ ...DOCUMENT, issuer: null })).rejects.toMatchObject({ actual: undefined })
   })
 
+  test.each(['https://accounts.example@as.example', `${ISSUER}?a=b`, `${ISSUER}#`, ` ${ISSUER}`])(
+    'in the name of %j, which can be no issuer, it is none',
+    async (issuer) => {
+      expect(await judge({ ...DOCUMENT, issuer }, issuer)).toBeUndefined()
+    },
+  )
+
   test('[META-04] an origin is not its root', async () => {
     const origin = { ...DOCUMENT, issuer: 'https://as.example/' }
     await expect(judge(origin, 'https://as.example')).rejects.toThrow(IssuerMismatchError)

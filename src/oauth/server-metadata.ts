@@ -4,6 +4,7 @@ import { cleanServerText, quoteServerText } from '../errors/server-text.ts'
 import { isUrl } from '../errors/shown-url.ts'
 import type { Fetch, JsonObject } from '../ports.ts'
 import { type Answer, cleanResponse, readMetadata, stringListMember, stringMember } from './answer.ts'
+import { isIssuer } from './plain-url.ts'
 
 /** Authorization server metadata (RFC 8414 §2) that passed our checks: issuer as asked, endpoints present. */
 export interface ServerMetadata extends oauth.AuthorizationServer {
@@ -68,6 +69,8 @@ export async function processServerMetadata(
       actual,
     })
   }
+  // It would be shown, stored and told to programs in the name of somebody else.
+  if (!isIssuer(issuer)) return undefined
   const metadata = await oauth.processDiscoveryResponse(new URL(issuer), cleanResponse(tidy(members)))
   return metadata as ServerMetadata
 }

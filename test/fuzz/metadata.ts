@@ -41,7 +41,9 @@ const resourceText = jsonObject({
     'https://mcp.example.com/',
     'https://mcp.example.com/a',
   ),
-  authorization_servers: listOf(stringLike(ISSUER, 'https://other.example.com')),
+  authorization_servers: listOf(
+    stringLike(ISSUER, 'https://other.example.com', 'https://as.example.com@other.example.com/?a#b'),
+  ),
   scopes_supported: words,
   resource_name: stringLike('Files'),
   bearer_methods_supported: words,
@@ -96,12 +98,20 @@ async function checkResource(fetch: () => Promise<Response>): Promise<void> {
   const { resource, authorization_servers, scopes_supported, resource_name } = read.value
   assertPlain(read.value)
   assert.ok([resource, ...authorization_servers].every((text) => URL.canParse(text)))
+  assert.ok(!authorization_servers.some(isAmbiguous), 'an issuer that reads like somebody else')
   assert.ok((scopes_supported ?? ['']).every((scope) => typeof scope === 'string'))
   assert.ok(resource_name === undefined || typeof resource_name === 'string')
   const judged = await outcomeOf(() => assertResourceCovers(resource, SERVER), ['resource_mismatch'])
   const { origin, pathname } = new URL(resource)
   const isOurs = origin === 'https://mcp.example.com' && '/a/mcp/'.startsWith(pathname.replace(/\/*$/, '/'))
   assert.ok('error' in judged || isOurs, 'a resource of somebody else')
+  assert.ok('error' in judged || !isAmbiguous(resource), 'a resource that reads like somebody else')
+}
+
+/** By its letters alone, as whoever shows or stores it has them. */
+function isAmbiguous(text: string): boolean {
+  const [, authority] = /^https?:\/\/([^/?#]*)/i.exec(text) ?? []
+  return authority === undefined || authority.includes('@') || /[\s\\#]/.test(text)
 }
 
 async function checkServer(fetch: () => Promise<Response>): Promise<void> {
