@@ -89,12 +89,20 @@ function credentialsIn(value: string): string[] {
   return scheme.toLowerCase() === 'basic' ? [credential, ...basicPassword(credential)] : [credential]
 }
 
-/** As it was sent, and with the form encoding undone (RFC 6749 §2.3.1). */
+/** As it was sent, and with the form encoding undone (RFC 6749 §2.3.1), where there is one. */
 function basicPassword(credential: string): string[] {
   try {
     const password = atob(credential).replace(/^[^:]*:/, '')
-    return [password, decodeURIComponent(password.replaceAll('+', ' '))]
+    return [password, password.replaceAll('+', ' ').replace(/(?:%[\da-f]{2})+/gi, decoded)]
   } catch {
     return []
+  }
+}
+
+function decoded(escapes: string): string {
+  try {
+    return decodeURIComponent(escapes)
+  } catch {
+    return escapes
   }
 }
