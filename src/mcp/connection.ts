@@ -7,7 +7,7 @@ import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
 import { ConnectFailedError, UnsupportedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import type { Authorization, Connected } from '../events.ts'
-import { connectFailed, findLatchkeyError, neitherConnected, statusOf } from './connect-failure.ts'
+import { connectFailed, findLatchkeyError, neitherConnected, notInTime, statusOf } from './connect-failure.ts'
 import { EchoFilter } from './echoes.ts'
 import { observedFetch, type TransportState } from './observed-fetch.ts'
 import type { McpPlatform, McpSdk, SdkClient, SdkTransport } from './sdk.ts'
@@ -16,6 +16,9 @@ export type TransportKind = Connected['transport']
 
 /** Statuses that say "not this transport here" (MCP transports, Backwards Compatibility); never 401, 403 or 5xx. */
 const OTHER_TRANSPORT = [400, 404, 405]
+
+/** How long one request may take where the configuration says nothing, in milliseconds: as long as the SDK gives it. */
+const REQUEST = 60_000
 
 /** How long the server may take to end its side of a session, in milliseconds. */
 const FAREWELL = 2_000
@@ -84,16 +87,27 @@ export class Connection {
   /**
    * Connects the client: by Streamable HTTP first, later by what worked before. Replaces a lost connection.
    *
+   * A 2025 server is asked twice, for the newer version first: so all of it may take as long as two requests.
+   *
    * @throws `login_required`, `credential_refused`, `network_failed`, `connect_failed`; the reason of an abort
    */
   async open(client: SdkClient): Promise<void> {
     if (this.isLost) await this.#settle()
     await client.close()
+    const { name, timeout = REQUEST } = this.#definition
+    const given = new AbortController()
+    // The SDK limits requests only: neither the opening of a transport nor a notification.
+    const late = () => given.abort(notInTime(name, 2 * timeout))
+    const cancel = this.#parts.runtime.clock.setTimer(late, 2 * timeout)
+    await this.#open(client, given).finally(cancel)
+  }
+
+  async #open(client: SdkClient, given: AbortController): Promise<void> {
     const definition = this.#definition
-    if (definition.kind === 'stdio') return this.#connect(client, 'stdio', () => this.#stdio())
+    if (definition.kind === 'stdio') return this.#connect(client, given, 'stdio', () => this.#stdio())
     const transport = this.#kind ?? definition.transport
     const connect = (kind: 'streamable-http' | 'sse') =>
-      this.#connect(client, kind, this.#http(definition, kind))
+      this.#connect(client, given, kind, this.#http(definition, kind))
     if (transport !== 'auto') return connect(transport === 'sse' ? 'sse' : 'streamable-http')
     try {
       await connect('streamable-http')
@@ -113,14 +127,17 @@ export class Connection {
     await client.close()
   }
 
+  /** @param given ends the connecting alone */
   async #connect(
     client: SdkClient,
+    given: AbortController,
     kind: TransportKind,
     create: (state: TransportState) => SdkTransport | Promise<SdkTransport>,
   ): Promise<void> {
-    const { name } = this.#definition
-    const { emit, signal, clock } = this.#parts.runtime
-    signal?.throwIfAborted()
+    const { name, timeout } = this.#definition
+    const { emit, signal: whole, clock } = this.#parts.runtime
+    const signal = whole ? AbortSignal.any([whole, given.signal]) : given.signal
+    signal.throwIfAborted()
     const state: TransportState = { now: 'connecting', pending: new Set(), echoes: new EchoFilter() }
     this.#opened += 1
     const transport = await create(state)
@@ -129,18 +146,23 @@ export class Connection {
     transport.onmessage = (message) => state.echoes.cleanMessage(message)
     transport.onclose = () => {
       if (state.now !== 'lost') state.now = 'closed'
-      signal?.removeEventListener('abort', abort)
+      signal.removeEventListener('abort', abort)
     }
     // A lost stream brings no answers: whoever waits for one must hear of it before the time is up. Not at once, since
     // the request that found out ends with its own error.
     state.onLost = () => void clock.setTimer(abort, 0)
-    signal?.addEventListener('abort', abort, { once: true })
+    signal.addEventListener('abort', abort, { once: true })
+    const connecting = client.connect(transport, timeout === undefined ? {} : { timeout })
     try {
-      await this.#attach(client, transport)
+      // The SDK's `connect` does not heed an abort everywhere: a program that says nothing is not waited for.
+      await untilAborted(connecting, signal)
     } catch (error) {
+      const late = connecting.then(() => client.close()).catch(() => {})
       await client.close().catch(() => {})
       await transport.close().catch(() => {})
-      signal?.throwIfAborted()
+      // What is left of it would end a later connection of the same client.
+      if (!whole?.aborted) await this.#atMost(REFUSAL, late)
+      signal.throwIfAborted()
       state.echoes.cleanError(error)
       throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error, state.status)
     }
@@ -150,18 +172,6 @@ export class Connection {
     this.#transport = transport
     const version = client.getNegotiatedProtocolVersion()
     emit({ type: 'connected', server: name, transport: kind, ...(version && { protocol_version: version }) })
-  }
-
-  /** The SDK's `connect` does not heed an abort everywhere: a program that says nothing is not waited for. */
-  async #attach(client: SdkClient, transport: SdkTransport): Promise<void> {
-    const { signal } = this.#parts.runtime
-    const { timeout } = this.#definition
-    const connecting = client.connect(transport, timeout === undefined ? {} : { timeout })
-    try {
-      await untilAborted(connecting, signal)
-    } finally {
-      if (signal?.aborted) connecting.then(() => client.close()).catch(() => {})
-    }
   }
 
   #http(definition: HttpServerDefinition, kind: 'streamable-http' | 'sse') {
