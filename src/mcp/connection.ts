@@ -4,7 +4,7 @@ import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import { untilAborted } from '../credentials/until-aborted.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
-import { ConnectFailedError, UnsupportedError } from '../errors/index.ts'
+import { ConnectFailedError, isLatchkeyError, UnsupportedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import type { Authorization, Connected } from '../events.ts'
 import { connectFailed, findLatchkeyError, neitherConnected, notInTime, statusOf } from './connect-failure.ts'
@@ -19,6 +19,9 @@ const OTHER_TRANSPORT = [400, 404, 405]
 
 /** How long one request may take where the configuration says nothing, in milliseconds: as long as the SDK gives it. */
 const REQUEST = 60_000
+
+/** Of JSON-RPC 2.0. */
+const INTERNAL_ERROR = -32_603
 
 /** How long the server may take to end its side of a session, in milliseconds. */
 const FAREWELL = 2_000
@@ -79,9 +82,17 @@ export class Connection {
     return this.#state.now === 'lost'
   }
 
-  /** Takes out of an error what the server repeats in it. */
-  clean(error: unknown): void {
-    this.#state.echoes.cleanError(error)
+  /**
+   * What a call failed with: without what the server repeats in it, and ours where the SDK knows only that the connection
+   * is gone.
+   */
+  reasonOf(error: unknown): unknown {
+    const { echoes, loss } = this.#state
+    echoes.cleanError(error)
+    if (!(error instanceof Error)) return error
+    const { code, data } = error as { code?: unknown; data?: unknown }
+    if (isLatchkeyError(data)) return data
+    return loss && code === 'CONNECTION_CLOSED' ? loss : error
   }
 
   /**
@@ -151,6 +162,14 @@ export class Connection {
     // A lost stream brings no answers: whoever waits for one must hear of it before the time is up. Not at once, since
     // the request that found out ends with its own error.
     state.onLost = () => void clock.setTimer(abort, 0)
+    state.onUnusable = (error) => given.abort(error)
+    // The SDK ends a stream that breaks off without a word to whoever waits for an answer in it.
+    state.refuse = (id, error) =>
+      transport.onmessage?.({
+        jsonrpc: '2.0',
+        id,
+        error: { code: INTERNAL_ERROR, message: error.summary, data: error },
+      })
     signal.addEventListener('abort', abort, { once: true })
     const connecting = client.connect(transport, timeout === undefined ? {} : { timeout })
     try {

@@ -4,8 +4,11 @@ import {
   isLatchkeyError,
   type LatchkeyError,
   NetworkFailedError,
+  ResponseInvalidError,
 } from '../errors/index.ts'
+import { shownUrl } from '../errors/shown-url.ts'
 import type { Fetch } from '../ports.ts'
+import { ANSWER_LIMIT, watched } from './answer-limit.ts'
 import { type EchoFilter, withoutEchoes } from './echoes.ts'
 
 /** What is known of one transport, beyond what the SDK tells. */
@@ -13,6 +16,8 @@ export interface TransportState {
   now: 'connecting' | 'open' | 'lost' | 'closed'
   /** What the fetch threw last: an SSE transport shows only a copy of its text. */
   failure?: LatchkeyError
+  /** What ended the session, where it was an answer that somebody may have waited for. */
+  loss?: LatchkeyError
   /** Of the last answer. */
   status?: number
   /** Requests that have no answer yet. */
@@ -20,12 +25,20 @@ export interface TransportState {
   readonly echoes: EchoFilter
   /** Called once, when the event stream is gone and nothing arrives any more. */
   onLost?: () => void
+  /** Called with the error of an answer that cannot be used: there is no use in connecting any further. */
+  onUnusable?: (error: LatchkeyError) => void
+  /** Answers a request in place of the server. */
+  refuse?: (request: RequestId, error: LatchkeyError) => void
 }
+
+type RequestId = string | number
 
 export interface Observation {
   readonly kind: 'streamable-http' | 'sse'
   readonly state: TransportState
   readonly definition: HttpServerDefinition
+  /** Bytes of one answer, or one event of a stream. @default 64 MB */
+  readonly limit?: number
 }
 
 /** Refusals of a request of a session that its server no longer knows: they can be made again in a new one. */
@@ -38,10 +51,14 @@ export function isSessionForgotten(error: Error | undefined): boolean {
 
 /**
  * The `fetch` of one transport, which notes what the SDK keeps to itself: that the event stream of an SSE transport is
- * gone for good, and that the server has forgotten the session.
+ * gone for good, and that the server has forgotten the session. It limits the size of
+ * answers, which the SDK does not.
  */
-export function observedFetch(fetch: Fetch, { kind, state, definition }: Observation): Fetch {
-  const isEventStream = (init: RequestInit | undefined) => kind === 'sse' && (init?.method ?? 'GET') === 'GET'
+export function observedFetch(
+  fetch: Fetch,
+  { kind, state, definition, limit = ANSWER_LIMIT }: Observation,
+): Fetch {
+  const isEventStream = (init: RequestInit | undefined) => kind === 'sse' && isGet(init)
 
   const noted = async (answer: Promise<Response>) => {
     const response = await answer
@@ -49,9 +66,25 @@ export function observedFetch(fetch: Fetch, { kind, state, definition }: Observa
     return response
   }
 
+  const bounded = (response: Response, init: RequestInit | undefined) => {
+    // Any other is read as a whole before it is looked at.
+    const streams = response.ok && response.status !== 202 && isOfEvents(response)
+    const request = kind === 'streamable-http' && streams ? requestIn(init) : undefined
+    const tooLong = () => {
+      const error = tooLongAnswer(definition, response, limit)
+      state.failure = error
+      if (state.now === 'connecting') state.onUnusable?.(error)
+      else if (isGet(init)) loseStream(state, error)
+      else if (request !== undefined) state.refuse?.(request, error)
+      return error
+    }
+    const isEventStream = streams && (isGet(init) || request !== undefined)
+    return watched(response, { limit, isEventStream, tooLong })
+  }
+
   const observed: Fetch = async (input, init) => {
     try {
-      const response = await withoutEchoes(await noted(fetch(input, init)))
+      const response = bounded(await withoutEchoes(await noted(fetch(input, init))), init)
       state.status = response.status
       // Anything but a stream ends an EventSource (WHATWG HTML §9.2.3), without a word to the SDK's client.
       if (isEventStream(init) && response.status !== 200) loseStream(state)
@@ -78,9 +111,38 @@ export function observedFetch(fetch: Fetch, { kind, state, definition }: Observa
   }
 }
 
-function loseStream(state: TransportState): void {
+function isGet(init: RequestInit | undefined): boolean {
+  return (init?.method ?? 'GET') === 'GET'
+}
+
+function isOfEvents({ headers }: Response): boolean {
+  return headers.get('content-type')?.split(';')[0]?.trim().toLowerCase() === 'text/event-stream'
+}
+
+/** The id of the request that is sent; a notification and an answer have none that anything is said to. */
+function requestIn(init: RequestInit | undefined): RequestId | undefined {
+  if (typeof init?.body !== 'string') return undefined
+  const { id, method } = JSON.parse(init.body) as { id?: RequestId; method?: string }
+  return method === undefined ? undefined : id
+}
+
+function tooLongAnswer(
+  { name, url }: HttpServerDefinition,
+  { status }: Response,
+  limit: number,
+): ResponseInvalidError {
+  return new ResponseInvalidError({
+    message: `An answer of ${name} (HTTP ${status}) was not used: it is larger than ${limit / 1_048_576} MB.`,
+    remedy: 'Ask this server for less at a time (a page, a filter): there is no setting for more.',
+    url: shownUrl(url),
+    status,
+  })
+}
+
+function loseStream(state: TransportState, loss?: LatchkeyError): void {
   if (state.now !== 'open') return
   state.now = 'lost'
+  if (loss) state.loss = loss
   state.onLost?.()
 }
 

@@ -183,8 +183,7 @@ export class Session {
     try {
       return await act(this.client)
     } catch (error) {
-      connection.clean(error)
-      throw error
+      throw connection.reasonOf(error)
     } finally {
       if (connection.context !== before) cache.clear()
     }
