@@ -5,6 +5,8 @@ export interface BodyWatch {
   readonly limit: number
   /** Whether the count begins anew with every event. */
   readonly isEventStream: boolean
+  /** The body has come to its end, or nobody reads it any more. */
+  readonly onEnd: () => void
   /** Makes the error in which a body that is too long ends. */
   readonly tooLong: () => Error
 }
@@ -18,7 +20,7 @@ export function watched(response: Response, watch: BodyWatch): Response {
 
 function watchedBody(
   body: ReadableStream<Uint8Array>,
-  { limit, isEventStream, tooLong }: BodyWatch,
+  { limit, isEventStream, onEnd, tooLong }: BodyWatch,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader()
   const count = isEventStream ? countOfEvent() : countOfAll()
@@ -27,15 +29,22 @@ function watchedBody(
       async pull(controller) {
         try {
           const { done, value } = await reader.read()
-          if (done) return controller.close()
+          if (done) {
+            onEnd()
+            return controller.close()
+          }
           if (count(value) > limit) throw tooLong()
           controller.enqueue(value)
         } catch (error) {
+          onEnd()
           reader.cancel().catch(() => {})
           throw error
         }
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel: (reason) => {
+        onEnd()
+        return reader.cancel(reason)
+      },
     },
     { highWaterMark: 0 },
   )

@@ -195,13 +195,14 @@ export class Connection {
 
   #http(definition: HttpServerDefinition, kind: 'streamable-http' | 'sse') {
     const { sdk, runtime, login } = this.#parts
+    const { clock } = runtime
     // The runtime's signal closes the transport, and that ends its requests.
     const fetch = createAuthorizedFetch(definition, { ...runtime, signal: undefined }, login)
     const Transport = kind === 'sse' ? sdk.SSEClientTransport : sdk.StreamableHTTPClientTransport
     // The transport can be seen in `session.client`, and a query may be a secret.
     const url = concealed(new URL(definition.url), shownUrl(definition.url))
     return (state: TransportState): SdkTransport =>
-      new Transport(url, { fetch: observedFetch(fetch, { kind, state, definition }) })
+      new Transport(url, { fetch: observedFetch(fetch, { kind, state, definition, clock }) })
   }
 
   async #stdio(): Promise<SdkTransport> {

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { createManualClock } from '../../test/fixtures/manual-clock.ts'
 import { failureOf } from '../../test/fixtures/workbench.ts'
 import type { HttpServerDefinition } from '../definitions.ts'
 import { LoginRequiredError, NetworkFailedError } from '../errors/index.ts'
+import { systemClock } from '../node/clock.ts'
 import { EchoFilter } from './echoes.ts'
 import { isSessionForgotten, type Observation, observedFetch, type TransportState } from './observed-fetch.ts'
 
@@ -30,7 +32,7 @@ function observe(kind: Observation['kind'], outcome: Response | Error, now: Tran
       if (outcome instanceof Error) throw outcome
       return outcome
     },
-    { kind, state, definition, limit: LIMIT },
+    { kind, state, definition, clock: systemClock, limit: LIMIT },
   )
   return { fetch, state, unusable, refused, losses: () => losses }
 }
@@ -164,5 +166,67 @@ describe('an answer that is longer than the limit', () => {
       await failureOf((await connecting.fetch(url)).text())
       expect(connecting.unusable).toMatchObject([tooLong])
     }
+  })
+})
+
+describe('an event stream that is asked for again', () => {
+  const stream = () => new Response('retry: 0\n\n', { headers: { 'content-type': 'text/event-stream' } })
+  const paced = (fetch: () => Promise<Response>) => {
+    const clock = createManualClock()
+    const state: TransportState = { now: 'open', pending: new Set(), echoes: new EchoFilter() }
+    const observed = observedFetch(fetch, { kind: 'streamable-http', state, definition, clock })
+    const read = async () => {
+      const { body } = await observed(url)
+      await body?.cancel()
+    }
+    return { clock, state, observed, read }
+  }
+
+  test('is spaced more and more while it ends at once', async () => {
+    const { clock, state, read } = paced(async () => stream())
+    await read()
+    await read()
+    expect(clock.delays).toEqual([])
+    for (let n = 0; n < 7; n += 1) {
+      const again = read()
+      expect(state.pending.size).toBe(0)
+      await clock.elapse(() => true)
+      await again
+    }
+    expect(clock.delays).toEqual([1, 2, 4, 8, 16, 30, 30].map((seconds) => seconds * 1_000))
+  })
+
+  test('is spaced as well while it does not come', async () => {
+    const { clock, observed } = paced(async () => Promise.reject(networkFailed))
+    for (let n = 0; n < 2; n += 1) expect(await failureOf(observed(url))).toBe(networkFailed)
+    const third = failureOf(observed(url))
+    expect(await clock.elapse(() => true)).toBe(1_000)
+    expect(await third).toBe(networkFailed)
+  })
+
+  test('comes at once again after one that lived, and other requests never wait', async () => {
+    const { clock, observed, read } = paced(async () => stream())
+    await read()
+    await read()
+    const third = observed(url)
+    await clock.elapse(() => true)
+    const { body } = await third
+    await observed(url, post)
+    expect(clock.delays).toEqual([1_000])
+    void clock.setTimer(() => {}, 2_000)
+    await clock.elapse((delay) => delay === 2_000)
+    await body?.cancel()
+    await read()
+    expect(clock.delays).toEqual([1_000, 2_000])
+  })
+
+  test('is not waited for when its transport is closed', async () => {
+    const { observed, read } = paced(async () => stream())
+    await read()
+    await read()
+    const abort = new AbortController()
+    const third = failureOf(observed(url, { signal: abort.signal }))
+    abort.abort()
+    expect(await third).toBe(abort.signal.reason)
   })
 })

@@ -7,9 +7,10 @@ import {
   ResponseInvalidError,
 } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
-import type { Fetch } from '../ports.ts'
+import type { Clock, Fetch } from '../ports.ts'
 import { ANSWER_LIMIT, watched } from './answer-limit.ts'
 import { type EchoFilter, withoutEchoes } from './echoes.ts'
+import { ReconnectPace } from './reconnect-pace.ts'
 
 /** What is known of one transport, beyond what the SDK tells. */
 export interface TransportState {
@@ -37,6 +38,7 @@ export interface Observation {
   readonly kind: 'streamable-http' | 'sse'
   readonly state: TransportState
   readonly definition: HttpServerDefinition
+  readonly clock: Pick<Clock, 'monotonic' | 'setTimer'>
   /** Bytes of one answer, or one event of a stream. @default 64 MB */
   readonly limit?: number
 }
@@ -51,13 +53,14 @@ export function isSessionForgotten(error: Error | undefined): boolean {
 
 /**
  * The `fetch` of one transport, which notes what the SDK keeps to itself: that the event stream of an SSE transport is
- * gone for good, and that the server has forgotten the session. It limits the size of
- * answers, which the SDK does not.
+ * gone for good, and that the server has forgotten the session. It sets limits where the SDK has none: to the size of
+ * answers, and to how soon an event stream is asked for again.
  */
 export function observedFetch(
   fetch: Fetch,
-  { kind, state, definition, limit = ANSWER_LIMIT }: Observation,
+  { kind, state, definition, clock, limit = ANSWER_LIMIT }: Observation,
 ): Fetch {
+  const pace = new ReconnectPace(clock)
   const isEventStream = (init: RequestInit | undefined) => kind === 'sse' && isGet(init)
 
   const noted = async (answer: Promise<Response>) => {
@@ -66,7 +69,7 @@ export function observedFetch(
     return response
   }
 
-  const bounded = (response: Response, init: RequestInit | undefined) => {
+  const bounded = (response: Response, init: RequestInit | undefined, onEnd: () => void) => {
     // Any other is read as a whole before it is looked at.
     const streams = response.ok && response.status !== 202 && isOfEvents(response)
     const request = kind === 'streamable-http' && streams ? requestIn(init) : undefined
@@ -79,12 +82,13 @@ export function observedFetch(
       return error
     }
     const isEventStream = streams && (isGet(init) || request !== undefined)
-    return watched(response, { limit, isEventStream, tooLong })
+    return watched(response, { limit, isEventStream, onEnd, tooLong })
   }
 
-  const observed: Fetch = async (input, init) => {
+  const observed = async (input: Parameters<Fetch>[0], init: RequestInit | undefined, onEnd: () => void) => {
     try {
-      const response = bounded(await withoutEchoes(await noted(fetch(input, init))), init)
+      const response = bounded(await withoutEchoes(await noted(fetch(input, init))), init, onEnd)
+      if (!response.body) onEnd()
       state.status = response.status
       // Anything but a stream ends an EventSource (WHATWG HTML §9.2.3), without a word to the SDK's client.
       if (isEventStream(init) && response.status !== 200) loseStream(state)
@@ -92,6 +96,7 @@ export function observedFetch(
         return response
       await response.body?.cancel()
     } catch (error) {
+      onEnd()
       if (isLatchkeyError(error)) state.failure = error
       if (!isEventStream(init) || !isLatchkeyError(error) || error instanceof NetworkFailedError) throw error
       // 204 tells an EventSource to stop; it would ask again every 3 s, where only a person can help.
@@ -102,12 +107,17 @@ export function observedFetch(
     throw sessionForgotten(definition.name)
   }
 
-  return (input, init) => {
-    const answer = observed(input, init)
+  const pending = (answer: Promise<Response>) => {
     state.pending.add(answer)
     const settled = () => void state.pending.delete(answer)
     answer.then(settled, settled)
     return answer
+  }
+
+  return async (input, init) => {
+    if (!isGet(init)) return pending(observed(input, init, () => {}))
+    await pace.wait(init?.signal)
+    return pending(observed(input, init, pace.begin()))
   }
 }
 
