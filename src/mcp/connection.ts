@@ -4,6 +4,7 @@ import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import { untilAborted } from '../credentials/until-aborted.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
+import { bareCause } from '../errors/bare-cause.ts'
 import { ConnectFailedError, isLatchkeyError, UnsupportedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import type { Authorization, Connected } from '../events.ts'
@@ -183,7 +184,9 @@ export class Connection {
       if (!whole?.aborted) await this.#atMost(REFUSAL, late)
       signal.throwIfAborted()
       state.echoes.cleanError(error)
-      throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error, state.status)
+      const failure = findLatchkeyError(error) ?? state.failure
+      // What Node says of a program that did not start has all its arguments.
+      throw failure ?? connectFailed(name, kind === 'stdio' ? bareCause(error) : error, state.status)
     }
     state.now = 'open'
     this.#state = state
