@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   flow: ['oauth'],
   credentials: ['flow', 'oauth', 'credential-key.ts', 'sleep.ts', 'turn-queue.ts'],
   'authorized-fetch': ['credentials', 'flow', 'oauth'],
-  mcp: ['authorized-fetch', 'credentials', 'oauth', 'config', 'concealed.ts'],
+  mcp: ['authorized-fetch', 'credentials', 'oauth', 'config', 'concealed.ts', 'sleep.ts'],
   config: [],
   net: ['sleep.ts'],
   hosts: [],

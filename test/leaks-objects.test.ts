@@ -61,7 +61,7 @@ test('a client, its sessions and what it says of a login', async () => {
     api: { url: `${api.url}?api_key=${query}`, auth: token },
     files: {
       command: process.execPath,
-      args: [stdioServer],
+      args: [stdioServer, '--key', canaries.make('argument of a program')],
       env: { GIVEN: canaries.make('configured environment') },
       envFile,
     },
@@ -86,6 +86,20 @@ test('a client, its sessions and what it says of a login', async () => {
   }
   expect(canaries.leaksIn(shown(held))).toEqual([])
   expect(canaries.names).toEqual(expect.arrayContaining(['access_token', 'refresh_token', 'code', 'state']))
+})
+
+test.each([
+  ['that is not there', { command: '/nonexistent/program' }],
+  ['whose folder is not there', { command: process.execPath, cwd: '/nonexistent' }],
+  ['that ends at once', { command: process.execPath, cwd: tmpdir() }],
+])('a program %s: the error shows none of its arguments', async (_what, program) => {
+  const canaries = new Canaries()
+  const own = await openWorkbench()
+  opened.push(own)
+  const args = ['-e', 'process.exit(3)', canaries.make('argument of a program')]
+  const refusal = await failureOf(own.client({ files: { ...program, args } }).createSession('files'))
+  expect(refusal).toMatchObject({ code: 'connect_failed', cause: expect.any(Error) })
+  expect(canaries.leaksIn(shown({ refusal, events: own.events }))).toEqual([])
 })
 
 test('a sign-in of a web application: the URL is the one exception, and in nothing but its two members', async () => {

@@ -303,6 +303,31 @@ describe('a login that has to be renewed', () => {
     expect(bench.browser.opened).toHaveLength(1)
   })
 
+  test('a session that is opened anew without an answer holds up no call longer than its own limit', async () => {
+    await start({}, { era: '2025' })
+    const bench = await newProcess()
+    const entry = { url: server.url, timeout: 2_000 }
+    const session = await bench.client({ demo: entry }).createSession('demo')
+    await server.dropSessions()
+    server.intercept = ({ body }) => (body.includes('notifications/initialized') ? { hang: true } : undefined)
+    const abort = new AbortController()
+    const patient = failureOf(session.callTool('whoami', {}, { timeout: 30_000 }))
+    const hasty = failureOf(session.callTool('whoami', {}, { timeout: 300 }))
+    const aborted = failureOf(session.callTool('whoami', {}, { timeout: 30_000, signal: abort.signal }))
+    let isGivenUp = false
+    void patient.then(() => {
+      isGivenUp = true
+    })
+    expect(await hasty).toMatchObject({ code: 'connect_failed', cause: { name: 'TimeoutError' } })
+    abort.abort()
+    expect(await aborted).toBe(abort.signal.reason)
+    expect(isGivenUp).toBe(false)
+    expect(await patient).toMatchObject({ code: 'connect_failed', cause: { name: 'TimeoutError' } })
+    server.intercept = undefined
+    await session.callTool('whoami')
+    expect(bench.browser.opened).toHaveLength(1)
+  })
+
   describe('at an SSE server', () => {
     test('[REF-12] is renewed in the middle of the session', async () => {
       await start({}, { transport: 'sse' })

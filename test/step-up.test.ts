@@ -4,6 +4,7 @@ import { closedAfterEach } from './fixtures/closed-after-each.ts'
 import type { OAuthProtection } from './fixtures/mcp-protection.ts'
 import type { McpServerFixture } from './fixtures/mcp-server.ts'
 import { startProtectedServer } from './fixtures/protected-server.ts'
+import { startScriptedAuthorizationServer } from './fixtures/scripted-authorization-server.ts'
 import { failureOf, openWorkbench, type Workbench } from './fixtures/workbench.ts'
 
 const opened = closedAfterEach()
@@ -65,6 +66,40 @@ describe('403 insufficient_scope', () => {
     expect(asked(all)).toHaveLength(3)
     expect(await failureOf(session.callTool('write'))).toMatchObject({ code: 'insufficient_scope' })
     expect(asked(all)).toHaveLength(3)
+  })
+
+  test('[STEP-04] what is refused on the way to an operation counts for it, also where it has to connect anew', async () => {
+    const server = await startScriptedAuthorizationServer({ mcp: { era: '2025' } })
+    const bench = await openWorkbench()
+    opened.push(server, bench)
+    const session = await bench.client({ demo: { url: server.url } }).createSession('demo')
+    const metadata = `resource_metadata="${server.origin}/.well-known/oauth-protected-resource/mcp"`
+    const refused = (status: number, error: string) => ({
+      status,
+      headers: { 'www-authenticate': `Bearer error="${error}", scope="mcp:write", ${metadata}` },
+    })
+    const missing = refused(403, 'insufficient_scope')
+    // One token is refused and so is the renewed one; then two logins have too little scope; then the server lets in.
+    const atConnect = () => [...Array(2).fill(refused(401, 'invalid_token')), missing, missing]
+    let [isForgotten, refusals] = [false, atConnect()]
+    server.intercept = ({ method, body }) => {
+      if (method !== 'POST') return undefined
+      if (/"(server\/discover|initialize)"/.test(body)) return refusals.shift()
+      if (!body.includes('"tools/call"')) return undefined
+      isForgotten = !isForgotten
+      if (!isForgotten) return missing
+      refusals = atConnect()
+      return { status: 404 }
+    }
+    const asked: number[] = []
+    for (let call = 0; call < 4; call += 1) {
+      const before = bench.told('browser_opened').length
+      expect(await failureOf(session.callTool('whoami'))).toMatchObject({
+        code: expect.stringMatching(/^(insufficient_scope|login_required)$/),
+      })
+      asked.push(bench.told('browser_opened').length - before)
+    }
+    expect(asked).toEqual([3, 0, 0, 0])
   })
 
   test('[STEP-07] is a typed error at once where nobody may be asked', async () => {

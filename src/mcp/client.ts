@@ -150,7 +150,8 @@ export class McpClient {
     const onClose = () => {
       if (this.#sessions.get(name) === session) this.#sessions.delete(name)
     }
-    const session = new Session({ name, client, cache, connection, login, timeout, onClose, abort })
+    const { clock } = runtime
+    const session = new Session({ name, client, cache, connection, login, clock, timeout, onClose, abort })
     this.#sessions.set(name, session)
     return session
   }

@@ -30,6 +30,17 @@ export function connectFailed(server: string, cause: unknown, status?: number): 
   })
 }
 
+/** @param limit in milliseconds */
+export function notInTime(server: string, limit: number): ConnectFailedError {
+  const cause = new DOMException(`no answer within ${limit / 1000} s`, 'TimeoutError')
+  return new ConnectFailedError({
+    message: `${server} could not be connected: ${cause.message}.`,
+    remedy: 'Try again later, or give it more time: `timeout` of this server, in milliseconds.',
+    server,
+    cause,
+  })
+}
+
 /** Of a server that was tried both ways: most of them meant the first answer. */
 export function neitherConnected(
   server: string,

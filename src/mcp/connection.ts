@@ -4,10 +4,11 @@ import type { Runtime } from '../credentials/runtime.ts'
 import type { ServerLogin } from '../credentials/server-login.ts'
 import { untilAborted } from '../credentials/until-aborted.ts'
 import type { HttpServerDefinition, ServerDefinition } from '../definitions.ts'
-import { ConnectFailedError, UnsupportedError } from '../errors/index.ts'
+import { bareCause } from '../errors/bare-cause.ts'
+import { ConnectFailedError, isLatchkeyError, UnsupportedError } from '../errors/index.ts'
 import { shownUrl } from '../errors/shown-url.ts'
 import type { Authorization, Connected } from '../events.ts'
-import { connectFailed, findLatchkeyError, neitherConnected, statusOf } from './connect-failure.ts'
+import { connectFailed, findLatchkeyError, neitherConnected, notInTime, statusOf } from './connect-failure.ts'
 import { EchoFilter } from './echoes.ts'
 import { observedFetch, type TransportState } from './observed-fetch.ts'
 import type { McpPlatform, McpSdk, SdkClient, SdkTransport } from './sdk.ts'
@@ -16,6 +17,12 @@ export type TransportKind = Connected['transport']
 
 /** Statuses that say "not this transport here" (MCP transports, Backwards Compatibility); never 401, 403 or 5xx. */
 const OTHER_TRANSPORT = [400, 404, 405]
+
+/** How long one request may take where the configuration says nothing, in milliseconds: as long as the SDK gives it. */
+const REQUEST = 60_000
+
+/** Of JSON-RPC 2.0. */
+const INTERNAL_ERROR = -32_603
 
 /** How long the server may take to end its side of a session, in milliseconds. */
 const FAREWELL = 2_000
@@ -76,24 +83,43 @@ export class Connection {
     return this.#state.now === 'lost'
   }
 
-  /** Takes out of an error what the server repeats in it. */
-  clean(error: unknown): void {
-    this.#state.echoes.cleanError(error)
+  /**
+   * What a call failed with: without what the server repeats in it, and ours where the SDK knows only that the connection
+   * is gone.
+   */
+  reasonOf(error: unknown): unknown {
+    const { echoes, loss } = this.#state
+    echoes.cleanError(error)
+    if (!(error instanceof Error)) return error
+    const { code, data } = error as { code?: unknown; data?: unknown }
+    if (isLatchkeyError(data)) return data
+    return loss && code === 'CONNECTION_CLOSED' ? loss : error
   }
 
   /**
    * Connects the client: by Streamable HTTP first, later by what worked before. Replaces a lost connection.
+   *
+   * A 2025 server is asked twice, for the newer version first: so all of it may take as long as two requests.
    *
    * @throws `login_required`, `credential_refused`, `network_failed`, `connect_failed`; the reason of an abort
    */
   async open(client: SdkClient): Promise<void> {
     if (this.isLost) await this.#settle()
     await client.close()
+    const { name, timeout = REQUEST } = this.#definition
+    const given = new AbortController()
+    // The SDK limits requests only: neither the opening of a transport nor a notification.
+    const late = () => given.abort(notInTime(name, 2 * timeout))
+    const cancel = this.#parts.runtime.clock.setTimer(late, 2 * timeout)
+    await this.#open(client, given).finally(cancel)
+  }
+
+  async #open(client: SdkClient, given: AbortController): Promise<void> {
     const definition = this.#definition
-    if (definition.kind === 'stdio') return this.#connect(client, 'stdio', () => this.#stdio())
+    if (definition.kind === 'stdio') return this.#connect(client, given, 'stdio', () => this.#stdio())
     const transport = this.#kind ?? definition.transport
     const connect = (kind: 'streamable-http' | 'sse') =>
-      this.#connect(client, kind, this.#http(definition, kind))
+      this.#connect(client, given, kind, this.#http(definition, kind))
     if (transport !== 'auto') return connect(transport === 'sse' ? 'sse' : 'streamable-http')
     try {
       await connect('streamable-http')
@@ -113,14 +139,17 @@ export class Connection {
     await client.close()
   }
 
+  /** @param given ends the connecting alone */
   async #connect(
     client: SdkClient,
+    given: AbortController,
     kind: TransportKind,
     create: (state: TransportState) => SdkTransport | Promise<SdkTransport>,
   ): Promise<void> {
-    const { name } = this.#definition
-    const { emit, signal, clock } = this.#parts.runtime
-    signal?.throwIfAborted()
+    const { name, timeout } = this.#definition
+    const { emit, signal: whole, clock } = this.#parts.runtime
+    const signal = whole ? AbortSignal.any([whole, given.signal]) : given.signal
+    signal.throwIfAborted()
     const state: TransportState = { now: 'connecting', pending: new Set(), echoes: new EchoFilter() }
     this.#opened += 1
     const transport = await create(state)
@@ -129,20 +158,35 @@ export class Connection {
     transport.onmessage = (message) => state.echoes.cleanMessage(message)
     transport.onclose = () => {
       if (state.now !== 'lost') state.now = 'closed'
-      signal?.removeEventListener('abort', abort)
+      signal.removeEventListener('abort', abort)
     }
     // A lost stream brings no answers: whoever waits for one must hear of it before the time is up. Not at once, since
     // the request that found out ends with its own error.
     state.onLost = () => void clock.setTimer(abort, 0)
-    signal?.addEventListener('abort', abort, { once: true })
+    state.onUnusable = (error) => given.abort(error)
+    // The SDK ends a stream that breaks off without a word to whoever waits for an answer in it.
+    state.refuse = (id, error) =>
+      transport.onmessage?.({
+        jsonrpc: '2.0',
+        id,
+        error: { code: INTERNAL_ERROR, message: error.summary, data: error },
+      })
+    signal.addEventListener('abort', abort, { once: true })
+    const connecting = client.connect(transport, timeout === undefined ? {} : { timeout })
     try {
-      await this.#attach(client, transport)
+      // The SDK's `connect` does not heed an abort everywhere: a program that says nothing is not waited for.
+      await untilAborted(connecting, signal)
     } catch (error) {
+      const late = connecting.then(() => client.close()).catch(() => {})
       await client.close().catch(() => {})
       await transport.close().catch(() => {})
-      signal?.throwIfAborted()
+      // What is left of it would end a later connection of the same client.
+      if (!whole?.aborted) await this.#atMost(REFUSAL, late)
+      signal.throwIfAborted()
       state.echoes.cleanError(error)
-      throw findLatchkeyError(error) ?? state.failure ?? connectFailed(name, error, state.status)
+      const failure = findLatchkeyError(error) ?? state.failure
+      // What Node says of a program that did not start has all its arguments.
+      throw failure ?? connectFailed(name, kind === 'stdio' ? bareCause(error) : error, state.status)
     }
     state.now = 'open'
     this.#state = state
@@ -152,27 +196,16 @@ export class Connection {
     emit({ type: 'connected', server: name, transport: kind, ...(version && { protocol_version: version }) })
   }
 
-  /** The SDK's `connect` does not heed an abort everywhere: a program that says nothing is not waited for. */
-  async #attach(client: SdkClient, transport: SdkTransport): Promise<void> {
-    const { signal } = this.#parts.runtime
-    const { timeout } = this.#definition
-    const connecting = client.connect(transport, timeout === undefined ? {} : { timeout })
-    try {
-      await untilAborted(connecting, signal)
-    } finally {
-      if (signal?.aborted) connecting.then(() => client.close()).catch(() => {})
-    }
-  }
-
   #http(definition: HttpServerDefinition, kind: 'streamable-http' | 'sse') {
     const { sdk, runtime, login } = this.#parts
+    const { clock } = runtime
     // The runtime's signal closes the transport, and that ends its requests.
     const fetch = createAuthorizedFetch(definition, { ...runtime, signal: undefined }, login)
     const Transport = kind === 'sse' ? sdk.SSEClientTransport : sdk.StreamableHTTPClientTransport
     // The transport can be seen in `session.client`, and a query may be a secret.
     const url = concealed(new URL(definition.url), shownUrl(definition.url))
     return (state: TransportState): SdkTransport =>
-      new Transport(url, { fetch: observedFetch(fetch, { kind, state, definition }) })
+      new Transport(url, { fetch: observedFetch(fetch, { kind, state, definition, clock }) })
   }
 
   async #stdio(): Promise<SdkTransport> {

@@ -9,9 +9,11 @@ import type {
   RequestOptions,
 } from '@modelcontextprotocol/client'
 import type { ServerLogin } from '../credentials/server-login.ts'
+import { untilAborted } from '../credentials/until-aborted.ts'
 import { ConnectFailedError } from '../errors/index.ts'
 import type { Authorization } from '../events.ts'
-import { findLatchkeyError } from './connect-failure.ts'
+import type { Clock } from '../ports.ts'
+import { findLatchkeyError, notInTime } from './connect-failure.ts'
 import type { Connection, TransportKind } from './connection.ts'
 import { isSessionForgotten } from './observed-fetch.ts'
 import type { ResponseCache } from './response-cache.ts'
@@ -24,6 +26,7 @@ export interface SessionParts {
   readonly connection: Connection
   readonly cache: ResponseCache
   readonly login: ServerLogin | undefined
+  readonly clock: Clock
   /** Milliseconds for one MCP request; the SDK's default where absent. */
   readonly timeout: number | undefined
   readonly onClose: () => void
@@ -36,6 +39,13 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined
   /** What is done: a step-up that did not help is remembered by it. @default 'run' */
   readonly operation?: string
+}
+
+/** How long one caller waits for a connection that is replaced, while others may wait longer. */
+interface Patience {
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds. */
+  readonly timeout?: number | undefined
 }
 
 /**
@@ -124,27 +134,8 @@ export class Session {
    * @throws `login_required`, `insufficient_scope`, `sign_in_cancelled`, every code of a sign-in; `connect_failed`
    *   when the session is closed
    */
-  async run<T>(
-    act: (client: SdkClient) => Promise<T>,
-    { signal, operation = 'run' }: RunOptions = {},
-  ): Promise<T> {
-    const once = async () => {
-      await this.#ensureOpen()
-      try {
-        return await this.#keepingCache(act)
-      } catch (error) {
-        const known = findLatchkeyError(error)
-        if (!isSessionForgotten(known)) throw known ?? error
-      }
-      // The server did not act on it: it knew no session that it could have been for.
-      await this.#ensureOpen()
-      return this.#keepingCache(act)
-    }
-    return signedIn(this.#parts.login, {
-      operation,
-      perform: once,
-      signIn: (login, wish) => login.signIn({ ...wish, signal }),
-    })
+  run<T>(act: (client: SdkClient) => Promise<T>, { signal, operation = 'run' }: RunOptions = {}): Promise<T> {
+    return this.#run(act, operation, { signal })
   }
 
   async close(): Promise<void> {
@@ -154,6 +145,26 @@ export class Session {
     abort.abort()
   }
 
+  #run<T>(act: (client: SdkClient) => Promise<T>, operation: string, patience: Patience): Promise<T> {
+    const once = async () => {
+      await this.#ensureOpen(patience)
+      try {
+        return await this.#keepingCache(act)
+      } catch (error) {
+        const known = findLatchkeyError(error)
+        if (!isSessionForgotten(known)) throw known ?? error
+      }
+      // The server did not act on it: it knew no session that it could have been for.
+      await this.#ensureOpen(patience)
+      return this.#keepingCache(act)
+    }
+    return signedIn(this.#parts.login, {
+      operation,
+      perform: once,
+      signIn: (login, wish) => login.signIn({ ...wish, signal: patience.signal }),
+    })
+  }
+
   #call<T, Options extends RequestOptions>(
     operation: string,
     options: Options | undefined,
@@ -161,7 +172,8 @@ export class Session {
   ): Promise<T> {
     const { timeout } = this.#parts
     const limits = { ...(timeout !== undefined && { timeout }), ...options }
-    return this.run((client) => act(client, limits), { signal: options?.signal, operation })
+    const patience = { signal: options?.signal, timeout: options?.timeout ?? timeout }
+    return this.#run((client) => act(client, limits), operation, patience)
   }
 
   /** A result that was asked for before a sign-in and came after it is not kept. */
@@ -171,27 +183,36 @@ export class Session {
     try {
       return await act(this.client)
     } catch (error) {
-      connection.clean(error)
-      throw error
+      throw connection.reasonOf(error)
     } finally {
       if (connection.context !== before) cache.clear()
     }
   }
 
-  /** Replaces a lost connection, once for all who call, with the same client and its handlers. */
-  async #ensureOpen(): Promise<void> {
-    const { connection, login } = this.#parts
+  /**
+   * Replaces a lost connection, once for all who call, with the same client and its handlers. What only a person can cure
+   * is thrown: the operation that needs the connection signs in, outside of any limit, and comes again.
+   */
+  async #ensureOpen(patience: Patience): Promise<void> {
+    const { connection } = this.#parts
     if (connection.isLost) {
-      this.#reopening ??= signedIn(login, {
-        operation: 'connect',
-        perform: () => connection.open(this.client),
-        signIn: (its, wish) => its.signIn(wish),
-      }).finally(() => {
+      this.#reopening ??= connection.open(this.client).finally(() => {
         this.#reopening = undefined
       })
     }
-    await this.#reopening
+    if (this.#reopening) await this.#waitFor(this.#reopening, patience)
     if (connection.isClosed) throw this.#ended()
+  }
+
+  async #waitFor(reopening: Promise<void>, { signal, timeout }: Patience): Promise<void> {
+    const given = new AbortController()
+    const { clock } = this.#parts
+    const cancel =
+      timeout === undefined
+        ? () => {}
+        : clock.setTimer(() => given.abort(notInTime(this.name, timeout)), timeout)
+    const either = signal ? AbortSignal.any([signal, given.signal]) : given.signal
+    await untilAborted(reopening, either).finally(cancel)
   }
 
   #ended(): ConnectFailedError {

@@ -12,7 +12,8 @@ export interface Act<T> {
 /**
  * Does something that may meet a 401 or a 403 which only a person can cure: signs in, outside of any request and its
  * time limit, and does it again. One sign-in for a 401; for missing scope a bounded number, each adding to what was
- * asked for before (MCP authorization, Step-Up Authorization Flow).
+ * asked for before (MCP authorization, Step-Up Authorization Flow). What the act has to do on its way, such as to connect
+ * anew, is a part of it and of its bound.
  *
  * @throws what the act throws; every code of a sign-in; `credential_refused` for a fresh token that is refused as
  *   well; `insufficient_scope` when asking again is not possible or did not help
@@ -33,16 +34,25 @@ export async function signedIn<T>(
       const known = findLatchkeyError(error)
       if (known instanceof LoginRequiredError) {
         if (signInsAfter401 > 0) throw login.refused(error)
+        if (!login.stepUps.allowsSignIn(operation)) throw error
         signInsAfter401 += 1
         await signIn(login, { challenge: known.challenge, since })
-      } else if (known instanceof InsufficientScopeError && login.stepUps.allows(operation)) {
-        login.stepUps.count(operation)
+        login.stepUps.countSignIn(operation, login.signIns)
+      } else if (known instanceof InsufficientScopeError && login.stepUps.allowsStepUp(operation)) {
+        login.stepUps.countStepUp(operation)
         await stepUp(known, (challenge) => signIn(login, { challenge, since }))
       } else {
+        // An error of the operation itself: it was let in.
+        if (isAnswer(error)) login.stepUps.succeeded(operation)
         throw error
       }
     }
   }
+}
+
+/** Whether a server that did what was asked says that it failed: an error of JSON-RPC, by the name that the SDK gives it. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ProtocolError'
 }
 
 /** Where nobody may be asked, the missing scope is the news, not the missing person. */

@@ -1,3 +1,4 @@
+import { ChildProcess } from 'node:child_process'
 import { concealed } from '../concealed.ts'
 import { parseEnvFile } from '../config/env-file.ts'
 import type { StdioServerDefinition } from '../definitions.ts'
@@ -13,6 +14,9 @@ const LONGEST = 1024 * 1024
 /** Environment variables that a child never inherits: they are ours. */
 const OWN = /^LATCHKEY_/
 
+/** What is shown of the arguments of a program: an expanded variable in them may be a secret. */
+const ARGUMENTS = '[arguments]'
+
 /**
  * A transport to a program of the configuration. It inherits the environment, as every host's programs do; `envFile`
  * and then `env` come on top. Throws `config_invalid` when `envFile` cannot be read.
@@ -27,15 +31,24 @@ export async function openStdioTransport(
   }
   if (envFile !== undefined) Object.assign(environment, await readEnvFile(name, envFile))
   const { StdioClientTransport } = await loadMcpSdk()
-  return new StdioClientTransport({
+  const transport = new StdioClientTransport({
     command,
-    args: [...args],
-    // The transport keeps it, where a program can look.
+    // The transport keeps them, where a program can look.
+    args: concealed([...args], ARGUMENTS),
     env: concealed({ ...environment, ...env }, '[environment]'),
     // A program's own talk belongs to the person, as with every host.
     stderr: 'inherit',
     ...(cwd !== undefined && { cwd }),
   })
+  const start = transport.start.bind(transport)
+  transport.start = async () => {
+    const started = start()
+    const child: unknown = Reflect.get(transport, '_process')
+    // So does what Node knows of the program.
+    if (child instanceof ChildProcess) concealed(child.spawnargs, ARGUMENTS)
+    await started
+  }
+  return transport
 }
 
 async function readEnvFile(server: string, path: string): Promise<Record<string, string>> {

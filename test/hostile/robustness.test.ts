@@ -3,7 +3,10 @@ import { rmSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { commandAt, createHome, type Home } from '../fixtures/built-command.ts'
+import { closedAfterEach } from '../fixtures/closed-after-each.ts'
 import { type HostileBodyKind, hostileBody } from '../fixtures/hostile-body.ts'
+import { type HostileServer, scenesNotedIn } from '../fixtures/hostile-scene.ts'
+import type { Answer } from '../fixtures/loopback-server.ts'
 import { packedPackage } from '../fixtures/packed-package.ts'
 import {
   type Endpoint,
@@ -12,6 +15,7 @@ import {
 } from '../fixtures/scripted-authorization-server.ts'
 import type { Ending } from '../robustness-child.ts'
 import { type BundledProgram, buildProgram } from '../session-program.ts'
+import { summary } from '../stranger-program.ts'
 
 // Bodies that want to fill the memory or hold up the program, and values that no clock can show: one process meets all of
 // them at once, each ends in an error of its own, and the good server beside them works.
@@ -197,5 +201,83 @@ describe('S25: challenges', () => {
     )
     for (const { servers } of opened)
       for (const { requests } of servers) expect(requests.to('/evil')).toEqual([])
+  }, 120_000)
+})
+
+describe('S25: a session', () => {
+  const scene = scenesNotedIn(closedAfterEach())
+  /** Milliseconds for one request. */
+  const timeout = 1_500
+
+  /** A server of 2025 that asks for no login; `instead` may answer for it. */
+  const of2025 = (
+    instead: (asked: string, method: string) => Answer | undefined,
+    config: HostileServer['config'] = {},
+  ): HostileServer => ({
+    config,
+    arrange: (server) => {
+      server.scripts.mcp = ({ method, body }) => {
+        const { id, method: asked = '' } = method === 'POST' ? JSON.parse(body) : {}
+        const said = instead(asked, method)
+        if (said) return said
+        if (method !== 'POST') return { status: 405 }
+        if (id === undefined) return { status: 202 }
+        const result = {
+          initialize: {
+            protocolVersion: '2025-06-18',
+            capabilities: { tools: {} },
+            serverInfo: { name: 'by hand', version: '1' },
+          },
+          'tools/call': { content: [{ type: 'text', text: 'alice' }] },
+        }[asked as string]
+        return {
+          body: { jsonrpc: '2.0', id, ...(result ? { result } : { error: { code: -32_601, message: '' } }) },
+        }
+      }
+    },
+  })
+  const noStreamableHttp = (stream: Answer) => (_asked: string, method: string) =>
+    method === 'POST' ? { status: 405 } : stream
+  const EVENTS = { 'content-type': 'text/event-stream' }
+
+  test('with a server that goes silent while it is connected to ends in an error; the good server is used', async () => {
+    const silent: Answer = { stream: (response) => response.write(': still here\n\n'), headers: EVENTS }
+    const all = await scene({
+      'an event stream without an endpoint': of2025(noStreamableHttp(silent), { timeout }),
+      'no event stream': of2025(noStreamableHttp({ hang: true }), { timeout }),
+      'no answer to a notification': of2025(
+        (asked) => (asked === 'notifications/initialized' ? { hang: true } : undefined),
+        { timeout },
+      ),
+    })
+    const failed = Object.keys(all.hostile).map((name) => [name, 'connect_failed'])
+    expect(summary(await all.stranger.useAll())).toEqual({ ...Object.fromEntries(failed), good: 'alice' })
+  }, 60_000)
+
+  test('with a server whose answers have no end is given up at 64 MB; the good server is used', async () => {
+    const bodies = Object.fromEntries(
+      (['endless', 'bomb', 'event'] as const).flatMap((kind) =>
+        ['server/discover', 'tools/call', 'GET'].map((where) => [`${kind} ${where}`, hostileBody(kind)]),
+      ),
+    )
+    const hostile = Object.entries(bodies).map(([name, body]) => [
+      name,
+      of2025((asked, method) =>
+        name.endsWith(` ${asked || method}`) ? body.answer({ status: 200 }) : undefined,
+      ),
+    ])
+    const all = await scene(Object.fromEntries(hostile))
+    const outcomes = summary(await all.stranger.useAll())
+    // The event stream of a session is not waited for: it is opened beside the calls, and anew with them.
+    const expected = Object.keys(bodies).map((name) => [
+      name,
+      name.endsWith('GET') ? 'alice' : 'response_invalid',
+    ])
+    expect(outcomes).toEqual({ ...Object.fromEntries(expected), good: 'alice' })
+    for (const [name, { written }] of Object.entries(bodies)) {
+      if (name.endsWith('GET')) continue
+      expect(written, name).toBeGreaterThan(0)
+      expect(written, name).toBeLessThan(64 * 1_048_576 + MOST)
+    }
   }, 120_000)
 })

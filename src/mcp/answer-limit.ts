@@ -1,0 +1,94 @@
+/** The longest answer of MCP, and the longest event of a stream, in bytes of the decoded body. */
+export const ANSWER_LIMIT = 64 * 1_048_576
+
+export interface BodyWatch {
+  readonly limit: number
+  /** Whether the count begins anew with every event. */
+  readonly isEventStream: boolean
+  /** The body has come to its end, or nobody reads it any more. */
+  readonly onEnd: () => void
+  /** Makes the error in which a body that is too long ends. */
+  readonly tooLong: () => Error
+}
+
+/** The same answer; its body is counted as it is read, and goes no further than the limit. */
+export function watched(response: Response, watch: BodyWatch): Response {
+  if (!response.body) return response
+  const { status, statusText, headers } = response
+  return new Response(watchedBody(response.body, watch), { status, statusText, headers })
+}
+
+function watchedBody(
+  body: ReadableStream<Uint8Array>,
+  { limit, isEventStream, onEnd, tooLong }: BodyWatch,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  const count = isEventStream ? countOfEvent() : countOfAll()
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (done) {
+            onEnd()
+            return controller.close()
+          }
+          if (count(value) > limit) throw tooLong()
+          controller.enqueue(value)
+        } catch (error) {
+          onEnd()
+          reader.cancel().catch(() => {})
+          throw error
+        }
+      },
+      cancel: (reason) => {
+        onEnd()
+        return reader.cancel(reason)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+/** How long a body is once it was read as far as this. */
+type Count = (chunk: Uint8Array) => number
+
+function countOfAll(): Count {
+  let size = 0
+  return ({ length }) => {
+    size += length
+    return size
+  }
+}
+
+const LF = 10
+const CR = 13
+
+/** The longest event that this chunk is a part of. A blank line ends one; lines end in LF, CR or both (WHATWG HTML §9.2.5). */
+function countOfEvent(): Count {
+  let size = 0
+  let isBlank = true
+  let last = 0
+  return (chunk) => {
+    let longest = 0
+    let start = 0
+    for (let at = 0; at < chunk.length; at += 1) {
+      const byte = chunk[at]!
+      const isSecondHalf = byte === LF && last === CR
+      last = byte
+      if (isSecondHalf) continue
+      if (byte !== LF && byte !== CR) {
+        isBlank = false
+        continue
+      }
+      if (isBlank) {
+        longest = Math.max(longest, size + at + 1 - start)
+        size = 0
+        start = at + 1
+      }
+      isBlank = true
+    }
+    size += chunk.length - start
+    return Math.max(longest, size)
+  }
+}
