@@ -1,4 +1,5 @@
-import type { ServerLogin, SignInWish } from '../credentials/server-login.ts'
+import type { SignInWish } from '../credentials/person-login.ts'
+import type { ServerLogin } from '../credentials/server-login.ts'
 import { InsufficientScopeError, LoginRequiredError } from '../errors/index.ts'
 import { findLatchkeyError } from './connect-failure.ts'
 
