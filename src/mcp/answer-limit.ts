@@ -68,27 +68,38 @@ const CR = 13
 function countOfEvent(): Count {
   let size = 0
   let isBlank = true
-  let last = 0
+  let endedInCr = false
   return (chunk) => {
     let longest = 0
     let start = 0
-    for (let at = 0; at < chunk.length; at += 1) {
-      const byte = chunk[at]!
-      const isSecondHalf = byte === LF && last === CR
-      last = byte
-      if (isSecondHalf) continue
-      if (byte !== LF && byte !== CR) {
-        isBlank = false
-        continue
-      }
-      if (isBlank) {
-        longest = Math.max(longest, size + at + 1 - start)
-        size = 0
-        start = at + 1
-      }
+    // The LF of a line end that began in the chunk before.
+    let at = endedInCr && chunk[0] === LF ? 1 : 0
+    const nextEnd = lineEnds(chunk)
+    for (let end = nextEnd(at); end !== -1; end = nextEnd(at)) {
+      const isEndOfEvent = isBlank && end === at
       isBlank = true
+      at = chunk[end] === CR && chunk[end + 1] === LF ? end + 2 : end + 1
+      if (!isEndOfEvent) continue
+      longest = Math.max(longest, size + at - start)
+      size = 0
+      start = at
     }
+    if (at < chunk.length) isBlank = false
+    endedInCr = chunk.length > 0 ? chunk.at(-1) === CR : endedInCr
     size += chunk.length - start
     return Math.max(longest, size)
+  }
+}
+
+/** Finds the next CR or LF from a place on, which only grows: each kind is searched for once. */
+function lineEnds(chunk: Uint8Array): (from: number) => number {
+  const found = { [LF]: chunk.indexOf(LF), [CR]: chunk.indexOf(CR) }
+  const next = (byte: typeof LF | typeof CR, from: number): number => {
+    if (found[byte] !== -1 && found[byte] < from) found[byte] = chunk.indexOf(byte, from)
+    return found[byte]
+  }
+  return (from) => {
+    const [lf, cr] = [next(LF, from), next(CR, from)]
+    return lf === -1 || cr === -1 ? Math.max(lf, cr) : Math.min(lf, cr)
   }
 }
