@@ -273,6 +273,19 @@ describe('Streamable HTTP first', () => {
   })
 })
 
+test('what a program needs before it is started (its envFile, by a pipe) has no more time than the rest of connecting', async () => {
+  const slow = await openWorkbench({ platform: { stdioTransport: () => new Promise(() => {}) } })
+  try {
+    const client = slow.client({ files: { command: 'never-started', timeout: 200 } })
+    expect(await failureOf(client.createSession('files'))).toMatchObject({
+      code: 'connect_failed',
+      message: expect.stringContaining('no answer within 0.4 s'),
+    })
+  } finally {
+    await slow.close()
+  }
+})
+
 describe('what a server asks of the program', () => {
   const ask: ToolDefinition = {
     name: 'ask',

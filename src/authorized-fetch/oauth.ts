@@ -60,9 +60,11 @@ export function createOAuthSend(
     const wider = await byGrant?.widen(challengeOf(response), used, operation)
     await response.body?.cancel()
     const again = wider && (await sendWith(request, wider))
-    if (again && !lacksScope(again)) return again
+    if (again && !lacksScope(again)) {
+      byGrant?.letIn(operation)
+      return again
+    }
     await again?.body?.cancel()
-    if (again) byGrant?.giveUp(operation)
     throw scopeRequired(again ?? response, login, emit)
   }
 

@@ -19,13 +19,16 @@ export interface GrantLoginParts {
   readonly context: FlowContext
 }
 
+/** So often a wider token is asked for one operation that is refused all the same: a server could go on naming scopes. */
+const PER_OPERATION = 2
+
 /** A login without a person: what to do about a 401 or 403 with the credentials of the configuration. */
 export class GrantLogin {
   readonly #parts: GrantLoginParts
   /** Scopes that the authorization server would not hear of: asked for once. */
   readonly #refusedScopes = new Set<string>()
-  /** Operations that were refused with a wider token as well: nothing is asked for their sake again. */
-  readonly #givenUp = new Set<string>()
+  /** How often a wider token was asked for the sake of an operation, since it was last let in. */
+  readonly #widened = new Map<string, number>()
 
   constructor(parts: GrantLoginParts) {
     this.#parts = parts
@@ -65,8 +68,8 @@ export class GrantLogin {
 
   /**
    * A token with the scope that a 403 asks for, besides what was asked for before. `undefined` when `used`, the token
-   * that was refused, was asked for with it, when nothing or more than may be asked for is named, and when the operation
-   * was given up: then the error stands.
+   * that was refused, was asked for with it, when nothing or more than may be asked for is named, and when the
+   * operation had its tries: then the error stands.
    */
   async widen(
     challenge: ChallengeSummary,
@@ -75,10 +78,12 @@ export class GrantLogin {
   ): Promise<TokenSet | undefined> {
     const { scope } = challenge
     if (!asksForMoreScope(challenge) || !scope || !this.mayAsk(scope)) return undefined
-    if (this.#refusedScopes.has(scope) || this.#givenUp.has(operation)) return undefined
+    const tries = this.#widened.get(operation) ?? 0
+    if (this.#refusedScopes.has(scope) || tries >= PER_OPERATION) return undefined
     const { keeper } = this.#parts
     const has = ({ requested_scope }: TokenSet) => coversScope(requested_scope, scope)
     if (!used || has(used)) return undefined
+    this.#widened.set(operation, tries + 1)
     try {
       return await keeper.obtain(has, (previous) => this.#get(challenge, previous))
     } catch (refusal) {
@@ -88,9 +93,9 @@ export class GrantLogin {
     }
   }
 
-  /** The operation was refused with the wider token as well: a server could go on naming scopes. */
-  giveUp(operation: string): void {
-    this.#givenUp.add(operation)
+  /** The operation was let in with a wider token: it has all its tries again. */
+  letIn(operation: string): void {
+    this.#widened.delete(operation)
   }
 
   /** The error for a token that is refused although it is new: the server has another authorization server now, or else. */

@@ -33,12 +33,15 @@ export class IssuerPin {
     return this.isNeeded ? (await this.#stored())?.issuer : undefined
   }
 
-  /** Whether the credentials of the configuration may be sent there: what it names itself goes before what is pinned. */
+  /**
+   * Whether the credentials of the configuration may be sent there for a login that fits it: what the configuration names
+   * itself goes before what is pinned, and was compared with the login.
+   */
   async allows(issuer: string): Promise<boolean> {
-    if (!this.isNeeded) return true
     const { issuer: configured, oauth_provider } = this.#parts.settings
-    const expected = oauth_provider?.metadata.issuer ?? configured ?? (await this.read())
-    return expected === undefined || expected === issuer
+    if (!this.isNeeded || configured !== undefined || oauth_provider) return true
+    const pinned = await this.read()
+    return pinned === undefined || pinned === issuer
   }
 
   /** A login came from this issuer: the first, or another one that the person or the configuration has accepted. */

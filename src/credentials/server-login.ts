@@ -156,7 +156,7 @@ export class ServerLogin {
 
 function remedyForGrant(mayAsk: boolean): string {
   return mayAsk
-    ? 'The authorization server does not give it to this client: let it be allowed there, or leave the operation out.'
+    ? 'What may be asked for was asked for, and it was not enough: let this client have the scope at the authorization server, or leave the operation out.'
     : 'Nothing wider than `auth.scope` is asked for. If this program is to have it, add it there.'
 }
 

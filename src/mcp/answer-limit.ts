@@ -1,3 +1,5 @@
+import { rebuilt } from './rebuilt-response.ts'
+
 /** The longest answer of MCP, and the longest event of a stream, in bytes of the decoded body. */
 export const ANSWER_LIMIT = 64 * 1_048_576
 
@@ -14,8 +16,7 @@ export interface BodyWatch {
 /** The same answer; its body is counted as it is read, and goes no further than the limit. */
 export function watched(response: Response, watch: BodyWatch): Response {
   if (!response.body) return response
-  const { status, statusText, headers } = response
-  return new Response(watchedBody(response.body, watch), { status, statusText, headers })
+  return rebuilt(response, watchedBody(response.body, watch))
 }
 
 function watchedBody(

@@ -31,11 +31,11 @@ export function connectFailed(server: string, cause: unknown, status?: number): 
 }
 
 /** @param limit in milliseconds */
-export function notInTime(server: string, limit: number): ConnectFailedError {
+export function notInTime(server: string, limit: number, wayOut: string): ConnectFailedError {
   const cause = new DOMException(`no answer within ${limit / 1000} s`, 'TimeoutError')
   return new ConnectFailedError({
     message: `${server} could not be connected: ${cause.message}.`,
-    remedy: 'Try again later, or give it more time: `timeout` of this server, in milliseconds.',
+    remedy: `Try again later, or ${wayOut}.`,
     server,
     cause,
   })

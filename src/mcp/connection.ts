@@ -21,6 +21,9 @@ const OTHER_TRANSPORT = [400, 404, 405]
 /** How long one request may take where the configuration says nothing, in milliseconds: as long as the SDK gives it. */
 const REQUEST = 60_000
 
+/** A longer one ends at once, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1
+
 /** Of JSON-RPC 2.0. */
 const INTERNAL_ERROR = -32_603
 
@@ -109,8 +112,10 @@ export class Connection {
     const { name, timeout = REQUEST } = this.#definition
     const given = new AbortController()
     // The SDK limits requests only: neither the opening of a transport nor a notification.
-    const late = () => given.abort(notInTime(name, 2 * timeout))
-    const cancel = this.#parts.runtime.clock.setTimer(late, 2 * timeout)
+    const limit = Math.min(2 * timeout, LONGEST_TIMER)
+    const late = () =>
+      given.abort(notInTime(name, limit, 'give it more time: `timeout` of this server, in milliseconds'))
+    const cancel = this.#parts.runtime.clock.setTimer(late, limit)
     await this.#open(client, given).finally(cancel)
   }
 
@@ -152,7 +157,7 @@ export class Connection {
     signal.throwIfAborted()
     const state: TransportState = { now: 'connecting', pending: new Set(), echoes: new EchoFilter() }
     this.#opened += 1
-    const transport = await create(state)
+    const transport = await untilAborted(Promise.resolve(create(state)), signal)
     const abort = () => void transport.close()
     // The SDK calls it ahead of its own.
     transport.onmessage = (message) => state.echoes.cleanMessage(message)

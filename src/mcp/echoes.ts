@@ -1,6 +1,6 @@
 import { isEcho, LEFT_OUT, withoutEcho } from '../echo.ts'
-import { isLatchkeyError } from '../errors/index.ts'
 import { sentSecrets } from '../sent-secrets.ts'
+import { rebuilt } from './rebuilt-response.ts'
 
 /** Bytes of a refusal that are read: what is said of it is never longer. */
 const REFUSAL = 16_384
@@ -14,15 +14,13 @@ const WHOLE = 65_536
 export async function withoutEchoes(response: Response): Promise<Response> {
   const { all } = sentSecrets(response)
   if (response.ok || all.length === 0) return response
-  const { status, statusText } = response
+  const { statusText } = response
   const body = response.body && withoutEcho(await beginningOf(response.body), all)
   const headers = [...response.headers]
   // All at once first: they are many, and seldom one of them repeats anything.
   const said = [statusText, ...headers.map(([, value]) => value)].join('\n')
   const isClean = !isEcho(said, all, WHOLE)
-  return new Response(body, {
-    // What is no error of HTTP (999) could not be made an answer again.
-    status: status >= 200 && status <= 599 ? status : 500,
+  return rebuilt(response, body, {
     headers: isClean ? headers : headers.filter(([, value]) => !isEcho(value, all)),
     statusText: isClean || !isEcho(statusText, all) ? statusText : '',
   })
@@ -57,8 +55,8 @@ export class EchoFilter {
         cause.message = cleaned
         if (stack !== undefined) cause.stack = stack.replace(message, () => cleaned)
       }
-      // Ours say what they hold, and were made without it.
-      if (!isLatchkeyError(cause)) this.#emptyMembers(cause)
+      // Those of a program are its own.
+      if (FILLED_BY_SERVERS.test(cause.name)) this.#emptyMembers(cause)
     }
   }
 
@@ -87,6 +85,9 @@ export class EchoFilter {
     return this.#cleaned(text) !== text
   }
 }
+
+/** Errors of the SDK and of what it reads answers with. */
+const FILLED_BY_SERVERS = /^(\$?Zod|Protocol|Sdk)/
 
 const OF_EVERY_ERROR = ['cause', 'message', 'name', 'stack']
 

@@ -193,7 +193,7 @@ describe('an event stream that is asked for again', () => {
       await clock.elapse(() => true)
       await again
     }
-    expect(clock.delays).toEqual([1, 2, 4, 8, 16, 30, 30].map((seconds) => seconds * 1_000))
+    expect(clock.delays).toEqual([1, 2, 4, 5, 5, 5, 5].map((seconds) => seconds * 1_000))
   })
 
   test('is spaced as well while it does not come', async () => {
@@ -218,6 +218,22 @@ describe('an event stream that is asked for again', () => {
     await body?.cancel()
     await read()
     expect(clock.delays).toEqual([1_000, 2_000])
+  })
+
+  test('is waited for no longer than since the last one ended, and not at all once the program has sent something', async () => {
+    const { clock, observed, read } = paced(async () => stream())
+    await read()
+    await read()
+    void clock.setTimer(() => {}, 700)
+    await clock.elapse((delay) => delay === 700)
+    const third = read()
+    expect(await clock.elapse(() => true)).toBe(300)
+    await third
+    for (let n = 0; n < 4; n += 1) {
+      await observed(url, post)
+      await read()
+    }
+    expect(clock.delays).toEqual([700, 300])
   })
 
   test('is not waited for when its transport is closed', async () => {

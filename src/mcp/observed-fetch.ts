@@ -115,7 +115,10 @@ export function observedFetch(
   }
 
   return async (input, init) => {
-    if (!isGet(init)) return pending(observed(input, init, () => {}))
+    if (!isGet(init)) {
+      pace.beginAnew()
+      return pending(observed(input, init, () => {}))
+    }
     await pace.wait(init?.signal)
     return pending(observed(input, init, pace.begin()))
   }

@@ -210,7 +210,17 @@ export class Session {
     const cancel =
       timeout === undefined
         ? () => {}
-        : clock.setTimer(() => given.abort(notInTime(this.name, timeout)), timeout)
+        : clock.setTimer(
+            () =>
+              given.abort(
+                notInTime(
+                  this.name,
+                  timeout,
+                  'give the call more time: its connection was lost and is replaced',
+                ),
+              ),
+            timeout,
+          )
     const either = signal ? AbortSignal.any([signal, given.signal]) : given.signal
     await untilAborted(reopening, either).finally(cancel)
   }

@@ -35,7 +35,8 @@ export async function signedIn<T>(
       const known = findLatchkeyError(error)
       if (known instanceof LoginRequiredError) {
         if (signInsAfter401 > 0) throw login.refused(error)
-        if (!login.stepUps.allowsSignIn(operation)) throw error
+        if (!login.stepUps.allowsSignIn(operation))
+          throw login.required(known.challenge, 'signing in did not help this operation before')
         signInsAfter401 += 1
         await signIn(login, { challenge: known.challenge, since })
         login.stepUps.countSignIn(operation, login.signIns)

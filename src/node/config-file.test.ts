@@ -1,3 +1,4 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -46,6 +47,16 @@ test('any other file has its programs and files beside it, also where a link lea
   await symlink(path, link)
   const beside = dirname(await realpath(path))
   expect(await read(link)).toMatchObject({ path: link, folder: beside, startsIn: beside })
+})
+
+test('those of an editor’s file are in the project, and those of a pipe in the current folder', async () => {
+  const project = await realpath(await mkdtemp(join(folder, 'project-')))
+  const inEditor = await put(join(project, '.vscode', 'mcp.json'))
+  expect(await read(inEditor)).toMatchObject({ folder: project, startsIn: project })
+  const pipe = join(folder, 'pipe')
+  spawnSync('mkfifo', [pipe])
+  spawn('sh', ['-c', `echo '{}' > "$0"`, pipe])
+  expect(await read(pipe)).toMatchObject({ text: '{}\n', folder: process.cwd(), startsIn: undefined })
 })
 
 test.each([

@@ -1,5 +1,5 @@
 import { lstat, realpath, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { ConfigInvalidError } from '../errors/index.ts'
 import { cleanServerText } from '../errors/server-text.ts'
 import { isOpenToOthers, isOwnOrRoots, stepsTo } from './path-steps.ts'
@@ -41,25 +41,34 @@ export async function readConfigFile(
   { environment, trustStore }: ReadConfigFileOptions,
 ): Promise<ConfigFile> {
   const path = resolve(location.path)
-  const { real, text, ...file } = await readText(path, location, environment)
+  const { real, text, isPipe, ...file } = await readText(path, location, environment)
   const isOwn = await isUsersOwn({ real, ...file }, environment)
-  // Not the folder of a link: what lies beside that is not what was trusted.
-  const folder = dirname(isOwn ? path : real)
+  const folder = isPipe ? process.cwd() : isOwn ? dirname(path) : projectOf(real)
   return {
     path,
     text,
     trusted: isOwn || (await trustStore.isTrusted(real, text)),
     versionControlled: await isInWorkingTree(dirname(real)),
     folder,
-    startsIn: isOwn ? undefined : folder,
+    startsIn: isOwn || isPipe ? undefined : folder,
   }
 }
 
 /** The file that was read: its path without links, and which one it is. */
 interface OpenedFile {
   readonly real: string
+  readonly isPipe: boolean
   readonly dev: number
   readonly ino: number
+}
+
+/** Folders of editors, which are in a project. */
+const EDITORS = ['.vscode', '.cursor', '.gemini']
+
+/** The folder of a project's file. Not that of a link to it: what lies beside the link is not what was trusted. */
+function projectOf(real: string): string {
+  const folder = dirname(real)
+  return EDITORS.includes(basename(folder)) ? dirname(folder) : folder
 }
 
 /** Links are followed once, before the file is opened: where it is trusted as, there it was read. */
@@ -71,8 +80,8 @@ async function readText(
   let found = 'is not UTF-8 text'
   let remedy = 'Expected a readable JSON file with `mcpServers`.'
   try {
-    const { real, bytes, dev, ino } = await readBytes(path, location)
-    return { real, dev, ino, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
+    const { bytes, ...file } = await readBytes(path, location)
+    return { ...file, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
   } catch (error) {
     const code = systemCode(error)
     if (code === 'ENOENT') {
@@ -89,14 +98,14 @@ async function readText(
   }
 }
 
-async function readBytes(path: string, { origin }: ConfigLocation): Promise<PlainFile & { real: string }> {
+async function readBytes(path: string, { origin }: ConfigLocation): Promise<PlainFile & OpenedFile> {
   if ((await stat(path)).isFIFO()) {
     if (origin === 'default') throw new UnfitFileError('is a pipe; save what it brings in a file')
     // A pipe of the shell, `<(program)`, has no path without links.
-    return { real: path, ...(await readNamedFile(path, { limit: LONGEST })) }
+    return { real: path, isPipe: true, ...(await readNamedFile(path, { limit: LONGEST })) }
   }
   const real = await realpath(path)
-  return { real, ...(await readPlainFile(real, { limit: LONGEST, followsLinks: false })) }
+  return { real, isPipe: false, ...(await readPlainFile(real, { limit: LONGEST, followsLinks: false })) }
 }
 
 function named({ origin }: ConfigLocation): string {
@@ -104,7 +113,10 @@ function named({ origin }: ConfigLocation): string {
 }
 
 /** Links are followed on both sides: a home directory may be one, and so may a file kept with other dotfiles. */
-async function isUsersOwn({ real, dev, ino }: OpenedFile, environment: PathEnvironment): Promise<boolean> {
+async function isUsersOwn(
+  { real, dev, ino }: Omit<OpenedFile, 'isPipe'>,
+  environment: PathEnvironment,
+): Promise<boolean> {
   for (const candidate of [userConfigFile(environment), ...hostConfigFiles(environment)]) {
     if (real !== (await realpath(candidate).catch(() => undefined))) continue
     // Trusted for its place alone: nobody else may be able to put another file, folder or link there.
