@@ -1,11 +1,15 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { CAMPAIGNS } from './scripts/campaigns.mjs'
 
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    // Whole programs against hostile servers, by the hundred: minutes of their own, in CI always.
-    exclude: process.env.LATCHKEY_TEST_ALL === '1' ? [] : ['test/hostile/**', 'test/leaks*.test.ts'],
+    // Minutes of their own, in CI always: whole programs against hostile servers by the hundred, races, kills and stops.
+    exclude:
+      process.env.LATCHKEY_TEST_ALL === '1'
+        ? []
+        : ['test/hostile/**', 'test/leaks*.test.ts', ...CAMPAIGNS.map((name) => `test/${name}.test.ts`)],
     globalSetup: ['./test/fixtures/test-run.ts'],
     reporters: ['default', './test/report-file.ts', './test/connection-reporter.ts', './test/skip-reporter.ts'],
     // Most tests wait for locks, processes and sockets, and leave the processors to others meanwhile.

@@ -5,15 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-
-const CAMPAIGNS = [
-  'refresh-race',
-  'kill-campaign',
-  'stopped-holder',
-  'store-crash',
-  'store-lock',
-  'fleet-lock',
-]
+import { CAMPAIGNS } from './campaigns.mjs'
 
 const { values, positionals } = parseArgs({ options: { seed: { type: 'string' } }, allowPositionals: true })
 if (values.seed !== undefined && !/^\d{1,10}$/.test(values.seed)) {
@@ -27,6 +19,8 @@ const { status } = spawnSync(process.execPath, [vitest, 'run', '--no-file-parall
   stdio: 'inherit',
   env: {
     ...process.env,
+    // Else they are left out.
+    LATCHKEY_TEST_ALL: '1',
     LATCHKEY_CAMPAIGN: process.env.LATCHKEY_CAMPAIGN ?? 'long',
     ...(values.seed !== undefined && { LATCHKEY_SEED: values.seed }),
   },
