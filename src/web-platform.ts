@@ -3,6 +3,9 @@ import { UnsupportedError } from './errors/index.ts'
 import { webFetch } from './net/web-fetch.ts'
 import type { FullPlatform } from './options.ts'
 
+/** `setTimeout` takes 2^31-1 ms (24.8 days) and fires at once beyond it: sooner is better than at once. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1
+
 /** The parts every JavaScript runtime has. */
 export const webPlatform: FullPlatform = {
   fetch: webFetch,
@@ -10,7 +13,7 @@ export const webPlatform: FullPlatform = {
     now: () => Date.now(),
     monotonic: () => performance.now(),
     setTimer(callback, delay) {
-      const timer = setTimeout(callback, delay)
+      const timer = setTimeout(callback, Math.min(delay, LONGEST_TIMEOUT))
       return () => clearTimeout(timer)
     },
   },

@@ -67,13 +67,7 @@ export class PersonLogin {
    *
    * @throws `login_required` when nobody may be asked, `sign_in_cancelled`, and every code of the flow
    */
-  async signIn({
-    challenge,
-    explicit = false,
-    force = false,
-    since,
-    signal,
-  }: SignInWish = {}): Promise<void> {
+  async signIn({ challenge, explicit = false, force = false, since, signal }: SignInWish): Promise<void> {
     const { signInQueue, signInBoard, receiver, emit } = this.#parts.runtime
     const identity = this.#shared
     // Another client of this process may have stored what this one has not read yet.
@@ -125,7 +119,7 @@ export class PersonLogin {
   }
 
   async #perform(
-    { challenge, force }: Pick<SignInWish, 'challenge' | 'force'>,
+    { challenge, force }: { challenge: ChallengeSummary | undefined; force: boolean },
     parts: Pick<SignInParts, 'receiver' | 'turn'>,
     signal: AbortSignal,
   ): Promise<TokenSet> {
@@ -135,7 +129,7 @@ export class PersonLogin {
     const [previous, registrations] = [await keeper.read(), await keeper.registrations()]
     const known = { previous, registrations, pinned: await keeper.pinnedIssuer() }
     const result = await signIn(
-      { serverUrl: url, headers, settings, challenge, ...known, mayMove: true, force: force ?? false },
+      { serverUrl: url, headers, settings, challenge, ...known, mayMove: true, force },
       {
         ...parts,
         openUrl: (startUrl) => this.#open(startUrl),
@@ -144,7 +138,7 @@ export class PersonLogin {
         mayExchange: async (issuer) => {
           if (settings.client_id === undefined) return
           const pinned = await keeper.pinnedIssuer()
-          const acceptMove = force === true && pinned === known.pinned
+          const acceptMove = force && pinned === known.pinned
           assertPinned(issuer, settings, { pinned, acceptMove }, this.#parts.context)
         },
         save: (brought) => keeper.save(brought),

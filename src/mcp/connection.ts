@@ -21,9 +21,6 @@ const OTHER_TRANSPORT = [400, 404, 405]
 /** How long one request may take where the configuration says nothing, in milliseconds: as long as the SDK gives it. */
 const REQUEST = 60_000
 
-/** A longer one ends at once, in milliseconds. */
-const LONGEST_TIMER = 2 ** 31 - 1
-
 /** Of JSON-RPC 2.0. */
 const INTERNAL_ERROR = -32_603
 
@@ -112,7 +109,7 @@ export class Connection {
     const { name, timeout = REQUEST } = this.#definition
     const given = new AbortController()
     // The SDK limits requests only: neither the opening of a transport nor a notification.
-    const limit = Math.min(2 * timeout, LONGEST_TIMER)
+    const limit = 2 * timeout
     const late = () =>
       given.abort(notInTime(name, limit, 'give it more time: `timeout` of this server, in milliseconds'))
     const cancel = this.#parts.runtime.clock.setTimer(late, limit)
